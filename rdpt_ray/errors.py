@@ -1,0 +1,35 @@
+"""Every error a user can meet, in one tree.
+
+    RdptError
+    +-- ConfigError (ValueError)   the config is wrong; raised before any model is touched
+    +-- InputError (ValueError)    an input file, row or column is wrong and cannot be quarantined
+    +-- ModelError (ValueError)    a model, tokenizer or chat template cannot be used for scoring
+    +-- StoreError (OSError)       the store holds something it must not, or cannot be written
+    +-- CapacityError (RuntimeError)  the cluster cannot hold what was asked for
+
+No class takes more than one argument, so all of them pickle across Ray.
+"""
+
+
+class RdptError(Exception):
+    """Root of all errors raised on purpose by rdpt_ray; the command line prints it without a traceback."""
+
+
+class ConfigError(RdptError, ValueError):
+    """The config names an unknown key, an impossible value or a contradiction."""
+
+
+class InputError(RdptError, ValueError):
+    """An input cannot be read at all: no such file, or no file holds the columns asked for."""
+
+
+class ModelError(RdptError, ValueError):
+    """A model folder, tokenizer or chat template is unusable, with what to change."""
+
+
+class StoreError(RdptError, OSError):
+    """The store is inconsistent or not writable; names the file."""
+
+
+class CapacityError(RdptError, RuntimeError):
+    """The Ray cluster can never hold the pool that the config asks for."""

@@ -1,0 +1,181 @@
+"""What a run found, in counts that add: workers summarise their buckets, the driver merges, in any order.
+
+Everything in a `Summary` is a sum, or a sample chosen by trace_id (a hash, so the smallest ids are a
+uniform random sample) or by a total order; so merging is associative and commutative and the report does
+not depend on how the work was cut.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from heapq import nsmallest
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rdpt_ray.method.alignment import Span
+from rdpt_ray.method.provenance import NAMES, Provenance
+
+MAX_POSITIONS = 200
+"""Sentence positions counted one by one; later ones hold too few traces to read (the paper looks at the first)."""
+
+NUM_POINTS = 1500
+"""Traces in the length sample; enough for a scatter plot, small enough to carry."""
+
+UNSCORED = "UNSCORED"
+"""Name in the counts of sentences without a class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One trace in the plot of Teacher count against length."""
+
+    trace_id: str
+    num_chars: int
+    num_sentences: int
+    num_teacher: int
+    selected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One trace to be shown sentence by sentence. Lists have one entry per sentence, None where not scored."""
+
+    trace_id: str
+    prompt: str
+    """The last user message."""
+    response: str
+    sentences: list[Span]
+    classes: list[str | None]
+    teacher_prob: list[float | None]
+    student_prob: list[float | None]
+    distilled_prob: list[float | None] | None
+    num_teacher: int
+    selected: bool
+    reference_answer: str | None = None
+
+    @property
+    def teacher_share(self) -> float:
+        """Share of the trace's sentences that are TEACHER: how teacher-like it is."""
+        return self.num_teacher / max(len(self.sentences), 1)
+
+
+@dataclass(slots=True)
+class Summary:
+    """Counts over any number of traces; add two to merge them."""
+
+    num_examples: int = 10
+    """How many examples are kept at either end; the same in all summaries that are merged."""
+    rows_read: int = 0
+    selected: int = 0
+    rejected: int = 0
+    quarantined: int = 0
+    num_prompts: int = 0
+    drop_reasons: Counter[str] = field(default_factory=Counter)
+    """Rejected traces by drop_reason."""
+    quarantine_reasons: Counter[str] = field(default_factory=Counter)
+    """Quarantined rows by "stage: reason"."""
+    classes: Counter[str] = field(default_factory=Counter)
+    """Sentences of all scored traces by class."""
+    classes_selected: Counter[str] = field(default_factory=Counter)
+    """Sentences of selected traces by class."""
+    positions: dict[str, list[int]] = field(default_factory=dict)
+    """Class -> number of sentences at position 0, 1, 2, ... (at most MAX_POSITIONS) over all scored traces."""
+    points: list[Point] = field(default_factory=list)
+    """The NUM_POINTS traces with the smallest trace_id: a uniform sample."""
+    most_teacher: list[Example] = field(default_factory=list)
+    """Traces with the largest teacher_share, best first; ties: smaller trace_id."""
+    least_teacher: list[Example] = field(default_factory=list)
+    """Traces with the smallest teacher_share; ties: smaller trace_id."""
+
+    def add_trace(self, codes: NDArray[np.int8], point: Point, example: Example) -> None:
+        """Count one scored trace: its classes (codes of `method.provenance`), its point and its example."""
+        names = [UNSCORED if name is None else str(name) for name in NAMES[codes]]
+        self.classes.update(names)
+        if point.selected:
+            self.classes_selected.update(names)
+        for position, name in enumerate(names[:MAX_POSITIONS]):
+            counts = self.positions.setdefault(name, [])
+            counts.extend([0] * (position + 1 - len(counts)))
+            counts[position] += 1
+        self.points.append(point)
+        self.most_teacher.append(example)
+        self.least_teacher.append(example)
+        if len(self.points) > 2 * NUM_POINTS or len(self.most_teacher) > 4 * self.num_examples:
+            self._trim()
+
+    def _trim(self) -> None:
+        self.points = nsmallest(NUM_POINTS, self.points, key=lambda point: point.trace_id)
+        self.most_teacher = nsmallest(self.num_examples, self.most_teacher, key=_most)
+        self.least_teacher = nsmallest(self.num_examples, self.least_teacher, key=_least)
+
+    def __add__(self, other: "Summary") -> "Summary":
+        merged = Summary(num_examples=self.num_examples)
+        for name in ("rows_read", "selected", "rejected", "quarantined", "num_prompts"):
+            setattr(merged, name, getattr(self, name) + getattr(other, name))
+        for name in ("drop_reasons", "quarantine_reasons", "classes", "classes_selected"):
+            setattr(merged, name, getattr(self, name) + getattr(other, name))
+        for name in ("points", "most_teacher", "least_teacher"):
+            setattr(merged, name, getattr(self, name) + getattr(other, name))
+        for name in self.positions.keys() | other.positions.keys():
+            merged.positions[name] = _add_lists(
+                self.positions.get(name, []), other.positions.get(name, [])
+            )
+        merged._trim()
+        return merged
+
+    def finished(self) -> "Summary":
+        """This summary trimmed and in a fixed order, ready to be shown or stored."""
+        merged = self + Summary(num_examples=self.num_examples)
+        for name in ("drop_reasons", "quarantine_reasons", "classes", "classes_selected"):
+            setattr(merged, name, Counter(dict(sorted(getattr(merged, name).items()))))
+        merged.positions = dict(sorted(merged.positions.items()))
+        return merged
+
+    @property
+    def teacher_per_trace(self) -> float:
+        """Mean number of Teacher sentences per selected trace."""
+        return self.classes_selected[Provenance.TEACHER] / max(self.selected, 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Summary":
+        """The inverse of `to_dict`."""
+        parsed = dict(values)
+        for name in ("drop_reasons", "quarantine_reasons", "classes", "classes_selected"):
+            parsed[name] = Counter(parsed[name])
+        parsed["points"] = [Point(**point) for point in parsed["points"]]
+        for name in ("most_teacher", "least_teacher"):
+            parsed[name] = [_example(example) for example in parsed[name]]
+        known = {item.name for item in fields(cls)}
+        return cls(**{name: value for name, value in parsed.items() if name in known})
+
+
+def merge(summaries: Iterable[Summary], *, num_examples: int = 10) -> Summary:
+    """Add up any number of summaries, in any order."""
+    return sum(summaries, Summary(num_examples=num_examples)).finished()
+
+
+def _most(example: Example) -> tuple[float, str]:
+    return (-example.teacher_share, example.trace_id)
+
+
+def _least(example: Example) -> tuple[float, str]:
+    return (example.teacher_share, example.trace_id)
+
+
+def _example(values: dict[str, Any]) -> Example:
+    spans = [(start, end) for start, end in values["sentences"]]
+    return Example(**{**values, "sentences": spans})
+
+
+def _add_lists(left: Sequence[int], right: Sequence[int]) -> list[int]:
+    longer, shorter = (left, right) if len(left) >= len(right) else (right, left)
+    return [
+        count + (shorter[index] if index < len(shorter) else 0)
+        for index, count in enumerate(longer)
+    ]

@@ -1,0 +1,93 @@
+"""Every table of the store: column by column, in the order they are written. docs/data.md explains each one."""
+
+import pyarrow as pa
+
+MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+SENTENCES = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))
+CLASSES = pa.list_(pa.dictionary(pa.int32(), pa.string()))
+
+LOCATION = [pa.field("file", pa.string()), pa.field("row", pa.int64())]
+"""Where a row came from: the input file as given, and its 0-based row (JSONL: line) in it."""
+
+CONTENT = [
+    pa.field("trace_id", pa.string()),
+    pa.field("prompt_id", pa.string()),
+    pa.field("messages", MESSAGES),
+    pa.field("response", pa.string()),
+    pa.field("answer_start", pa.int32()),
+    pa.field("sentences", SENTENCES),
+]
+"""What models read: decided by the text alone, and so what the part-key hashes."""
+
+FACTS = [
+    pa.field("candidate", pa.int32()),
+    pa.field("complete", pa.bool_()),
+    pa.field("reference_answer", pa.string()),
+    pa.field("correct", pa.bool_()),
+    pa.field("teacher_name", pa.string()),
+    pa.field("source", pa.string()),
+    pa.field("license", pa.string()),
+    pa.field("metadata", pa.string()),
+]
+"""What the input says about a trace; no model reads it. `metadata` is a JSON object in a string."""
+
+FAULT = [
+    pa.field("reason", pa.string()),
+    pa.field("column", pa.string()),
+    pa.field("detail", pa.string()),
+]
+"""Why a row is quarantined: a short code, the column at fault, and a sentence; all null for a good row."""
+
+INGESTED = pa.schema([*LOCATION, *CONTENT, *FACTS, *FAULT])
+"""What a reader yields for every input row: a canonical trace, or a fault."""
+
+TRACES = pa.schema([*CONTENT, *FACTS])
+"""A part of the store."""
+
+ROWS = pa.schema([*LOCATION, pa.field("trace_id", pa.string()), *FACTS])
+"""A run's ledger: which input rows are which traces."""
+
+SCORES = pa.schema(
+    [
+        pa.field("trace_id", pa.string()),
+        pa.field("sum_logprob", pa.list_(pa.float32())),
+        pa.field("num_tokens", pa.list_(pa.int32())),
+        pa.field("num_prompt_tokens", pa.int32()),
+        pa.field("error", pa.string()),
+    ]
+)
+"""One model's scores of one part, one row per trace in the part's order."""
+
+QUARANTINE = pa.schema(
+    [
+        *LOCATION,
+        pa.field("trace_id", pa.string()),
+        pa.field("stage", pa.string()),
+        *FAULT,
+    ]
+)
+
+PROVENANCE = pa.schema(
+    [
+        pa.field("trace_id", pa.string()),
+        pa.field("prompt_id", pa.string()),
+        pa.field("candidate", pa.int32()),
+        pa.field("sentences", SENTENCES),
+        pa.field("provenance", CLASSES),
+        pa.field("teacher_prob", pa.list_(pa.float32())),
+        pa.field("student_prob", pa.list_(pa.float32())),
+        pa.field("distilled_prob", pa.list_(pa.float32())),
+    ]
+)
+
+SELECTION = [
+    pa.field("num_sentences", pa.int32()),
+    pa.field("num_teacher", pa.int32()),
+    pa.field("selection_score", pa.float64()),
+    pa.field("rank", pa.int32()),
+    pa.field("selected", pa.bool_()),
+    pa.field("drop_reason", pa.string()),
+]
+
+SELECTED = pa.schema([*LOCATION, *CONTENT, *FACTS, *SELECTION])
+"""Selected and rejected traces have the same columns, so they can be read as one table."""
