@@ -58,6 +58,8 @@ class ModelConfig(Section):
     """Commit of a Hub model; pin it, or the newest is resolved when the run starts and recorded."""
     engine: Literal["transformers"] = "transformers"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    chat_template: str | None = None
+    """A Jinja file that replaces the tokenizer's own template; needed by base models without one."""
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Passed to the chat template, for example {enable_thinking: false}."""
     token_budget: int = Field(default=8192, ge=1)

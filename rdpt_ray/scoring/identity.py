@@ -1,0 +1,121 @@
+"""The key under which a model's scores are kept: everything that changes them, and nothing else.
+
+Weights, tokenizer, chat template and its arguments, dtype, and the engine's semantics. Batch sizes,
+pools and hosts are not in it: they do not change a score beyond rounding, and are recorded in the
+manifest instead.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+from rdpt_ray.errors import ModelError
+from rdpt_ray.scoring.encoding import read_template
+
+IDENTITY_SUFFIXES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
+"""Files of a local folder that can change a score: weights, configs, tokenizer, template."""
+
+ENVELOPE = "none"
+"""Markup put around the response's halves for a model; version 1 puts none (docs/method.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """A model pinned down."""
+
+    model: str
+    """As configured: local folder or Hub id."""
+    weights: str
+    """Commit of a Hub model, or sha256 over a local folder's files."""
+    is_local: bool
+    dtype: str
+    engine: str
+    chat_template_kwargs: dict[str, Any]
+    chat_template_sha256: str | None
+    """Of a template that replaces the model's own; the own one is part of `weights`."""
+    envelope: str = ENVELOPE
+
+    @property
+    def revision(self) -> str | None:
+        """What to pass to `from_pretrained`."""
+        return None if self.is_local else self.weights
+
+    @property
+    def key(self) -> str:
+        """Readable and unique: the model's last name and 16 hex digits of all that changes its scores."""
+        facts = asdict(self)
+        if self.is_local:
+            del facts["model"]
+        canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"), default=str)
+        name = re.sub(r"[^A-Za-z0-9]+", "-", self.model.rstrip("/").split("/")[-1]).strip("-")
+        return f"{name[:40] or 'model'}-{hashlib.sha256(canonical.encode()).hexdigest()[:16]}"
+
+
+def identify(
+    model: str,
+    revision: str | None,
+    *,
+    dtype: str,
+    engine: str,
+    chat_template: str | None,
+    chat_template_kwargs: dict[str, Any],
+) -> ModelIdentity:
+    """Pin a configured model to its content.
+
+    Raises:
+        ModelError: if a local folder holds no safetensors weights, or a Hub id cannot be resolved.
+    """
+    folder = Path(model)
+    template_sha = None
+    if chat_template is not None:
+        template_sha = hashlib.sha256(read_template(chat_template).encode()).hexdigest()
+    return ModelIdentity(
+        model=model,
+        weights=_hash_folder(folder) if folder.is_dir() else _resolve_commit(model, revision),
+        is_local=folder.is_dir(),
+        dtype=dtype,
+        engine=engine,
+        chat_template_kwargs=chat_template_kwargs,
+        chat_template_sha256=template_sha,
+    )
+
+
+def _hash_folder(folder: Path) -> str:
+    """sha256 over the names and bytes of the files that matter."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in IDENTITY_SUFFIXES)
+    if not any(path.suffix == ".safetensors" for path in files):
+        there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+        raise ModelError(
+            f"model {folder}: expected *.safetensors weights, found {there}; other weight formats are"
+            " refused because loading them can run code"
+        )
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.name}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
+def _resolve_commit(model: str, revision: str | None) -> str:
+    if revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision):
+        return revision
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model):
+        raise ModelError(f"model {model}: no such folder, and not a Hub id")
+    try:
+        commit = HfApi().model_info(model, revision=revision).sha
+    except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
+        raise ModelError(
+            f"model {model}: no such folder, and the Hub cannot resolve it"
+            f" (revision {revision or 'main'}): {type(error).__name__}; pin a 40-digit revision to"
+            " run from the cache"
+        ) from error
+    if commit is None:
+        raise ModelError(f"model {model}: the Hub gave no commit for revision {revision or 'main'}")
+    return commit

@@ -1,0 +1,164 @@
+"""The reference engine: any causal language model that transformers loads, on CPU or CUDA.
+
+The fast path packs traces without padding or mask and walks the vocabulary in tiles. Whether a model
+allows that (its layers must not mix packed traces, its head must be one linear map) is not assumed from
+its name: it is measured once, when the model is loaded, against the model's own plain forward pass. A
+model that differs takes the plain path, one trace at a time, and says so in the log.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from rdpt_ray.errors import ModelError
+from rdpt_ray.scoring import attention
+from rdpt_ray.scoring.engine import TokenSequence
+from rdpt_ray.scoring.head import plain_logprobs, tiled_logprobs
+
+logger = logging.getLogger(__name__)
+
+SEMANTICS = "transformers/1"
+"""Part of the model key: raise it when the same model would get other numbers."""
+
+PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.1}
+"""Largest difference in log-probability that rounding explains; a wrong path differs by whole nats."""
+
+
+class TransformersEngine:
+    """Hosts one model; see the module for the two paths."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        """Take a loaded model and find out which path it allows.
+
+        Args:
+            model: In evaluation mode, on its device, with its own attention implementation.
+        """
+        self._model = model
+        self._device = next(model.parameters()).device
+        config = model.config.get_text_config()
+        self._context_length: int | None = getattr(config, "max_position_embeddings", None)
+        self._packs = self._can_pack()
+
+    @property
+    def context_length(self) -> int | None:
+        """The config's `max_position_embeddings`."""
+        return self._context_length
+
+    @property
+    def packs(self) -> bool:
+        """Whether the fast path is in use."""
+        return self._packs
+
+    @torch.inference_mode()
+    def token_logprobs(self, batch: Sequence[TokenSequence]) -> list[NDArray[np.float32]]:
+        """Score a batch; see `Engine.token_logprobs`."""
+        if self._packs:
+            return self._packed(batch)
+        return [self._plain(sequence) for sequence in batch]
+
+    def _packed(
+        self, batch: Sequence[TokenSequence], windows_seen: list[int] | None = None
+    ) -> list[NDArray[np.float32]]:
+        """All sequences in one row; the head sees only positions that predict a response token."""
+        tokens = [i for sequence in batch for i in (*sequence.prompt_ids, *sequence.response_ids)]
+        ids = torch.tensor(tokens, device=self._device)
+        segments = [len(sequence) for sequence in batch]
+        positions = torch.cat([torch.arange(length) for length in segments]).to(self._device)
+        hidden_TE = self._model.base_model(
+            input_ids=ids[None],
+            position_ids=positions[None],
+            use_cache=False,
+            segments=segments,
+            windows_seen=windows_seen,
+        ).last_hidden_state[0]
+        predicts: list[torch.Tensor] = []
+        start = 0
+        for sequence in batch:
+            first = start + len(sequence.prompt_ids) - 1
+            predicts.append(torch.arange(first, first + len(sequence.response_ids)))
+            start += len(sequence)
+        rows = torch.cat(predicts).to(self._device)
+        head = self._model.get_output_embeddings()
+        values = tiled_logprobs(hidden_TE[rows], head.weight, head.bias, ids[rows + 1])
+        counts = [len(sequence.response_ids) for sequence in batch]
+        return [piece.cpu().numpy() for piece in values.split(counts)]
+
+    def _plain(self, sequence: TokenSequence) -> NDArray[np.float32]:
+        """One sequence through the model's own forward pass and head."""
+        ids = torch.tensor([*sequence.prompt_ids, *sequence.response_ids], device=self._device)
+        logits_TV = self._model(input_ids=ids[None], use_cache=False).logits[0]
+        first = len(sequence.prompt_ids) - 1
+        rows = slice(first, first + len(sequence.response_ids))
+        return plain_logprobs(logits_TV[rows], ids[first + 1 :]).cpu().numpy()
+
+    @torch.inference_mode()
+    def _can_pack(self) -> bool:
+        """Compare the two paths on two short random sequences packed together."""
+        config = self._model.config.get_text_config()
+        layer_types = getattr(config, "layer_types", None) or ["full_attention"]
+        head = self._model.get_output_embeddings()
+        if not self._model._supports_attention_backend or not isinstance(head, torch.nn.Linear):
+            return self._declined("it does not support transformers' attention interface")
+        if not set(layer_types) <= {"full_attention", "sliding_attention"}:
+            return self._declined(f"it has layers of type {sorted(set(layer_types))}")
+        generator = np.random.default_rng(0)
+        ids = generator.integers(0, config.vocab_size, size=48).tolist()
+        probe = [TokenSequence(ids[:3], ids[3:20]), TokenSequence(ids[20:21], ids[21:])]
+        expected = np.concatenate([self._plain(sequence) for sequence in probe])
+        own_attention = self._model.config._attn_implementation
+        windows_seen: list[int] = []
+        self._model.set_attn_implementation(attention.NAME)
+        try:
+            actual = np.concatenate(self._packed(probe, windows_seen))
+        except NotImplementedError as error:
+            self._model.set_attn_implementation(own_attention)
+            return self._declined(f"it uses {error}")
+        difference = float(np.abs(actual - expected).max())
+        if not difference <= PROBE_TOLERANCE[self._model.dtype]:
+            self._model.set_attn_implementation(own_attention)
+            return self._declined(f"packing changes its log-probabilities by {difference:.3g}")
+        if len(windows_seen) < layer_types.count("sliding_attention"):
+            self._model.set_attn_implementation(own_attention)
+            return self._declined("it does not tell its attention how wide the window is")
+        return True
+
+    def _declined(self, reason: str) -> bool:
+        logger.warning(
+            "%s is scored one trace at a time: %s", self._model.config.name_or_path, reason
+        )
+        return False
+
+
+def load_engine(
+    model: str, revision: str | None, dtype: str, *, use_gpu: bool, num_threads: int
+) -> TransformersEngine:
+    """Load weights (safetensors only, no code from the repository) and host them.
+
+    Args:
+        model: Local folder or Hub id.
+        revision: Commit of a Hub model.
+        dtype: "float32", "bfloat16" or "float16".
+        use_gpu: Put the model on CUDA.
+        num_threads: Compute threads on CPU; part of what makes results repeat to the bit.
+
+    Raises:
+        ModelError: if the model cannot be loaded, naming it and what to change.
+    """
+    torch.set_num_threads(num_threads)
+    try:
+        loaded = AutoModelForCausalLM.from_pretrained(
+            model,
+            revision=revision,
+            dtype=getattr(torch, dtype),
+            trust_remote_code=False,
+            use_safetensors=True,
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"model {model}: cannot be loaded: {error}") from error
+    if use_gpu and not torch.cuda.is_available():
+        raise ModelError(f"model {model}: pool.num_gpus > 0, but this actor sees no CUDA device")
+    return TransformersEngine(loaded.eval().to("cuda" if use_gpu else "cpu"))
