@@ -44,8 +44,8 @@ INGESTED = pa.schema([*LOCATION, *CONTENT, *FACTS, *FAULT])
 TRACES = pa.schema([*CONTENT, *FACTS])
 """A part of the store."""
 
-ROWS = pa.schema([*LOCATION, pa.field("trace_id", pa.string()), *FACTS])
-"""A run's ledger: which input rows are which traces."""
+ROWS = pa.schema([*LOCATION, pa.field("trace_id", pa.string()), *FACTS, *FAULT])
+"""A run's ledger: one row per input row, a trace or a fault."""
 
 SCORES = pa.schema(
     [

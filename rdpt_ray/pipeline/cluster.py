@@ -1,0 +1,44 @@
+"""Start Ray on a laptop, attach to it on a cluster."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+
+@contextmanager
+def connected() -> Iterator[None]:
+    """A Ray to work with for the length of a `with` block.
+
+    Attaches where there is one: this process already has it, or RAY_ADDRESS names it (as `ray job submit`
+    sets for the driver). Otherwise starts one on this machine, without a dashboard, and stops it at the end.
+    """
+    if ray.is_initialized():
+        _quiet()
+        yield
+        return
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(logging_level=logging.WARNING, log_to_driver=False)
+    else:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            logging_level=logging.WARNING,
+            log_to_driver=False,
+        )
+    _quiet()
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _quiet() -> None:
+    """Our own progress replaces Ray Data's bars and per-execution log lines."""
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -1,0 +1,345 @@
+"""The main job: teacher traces in, a curated dataset with its provenance report out.
+
+Read top to bottom, this file is the service: list the input, pin the models, ingest, score by each model,
+classify and select, report, and write the manifest last. Every step leaves its result in the store and
+starts by looking for it there, so killing the job at any moment and running it again continues it.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Literal
+
+from rich.console import Console
+
+from rdpt_ray import __version__
+from rdpt_ray.config import CurateConfig, ModelConfig, Role
+from rdpt_ray.errors import ConfigError, InputError
+from rdpt_ray.method.sentences import splitter_id
+from rdpt_ray.method.summary import Summary, merge
+from rdpt_ray.pipeline.cluster import connected
+from rdpt_ray.pipeline.ingest import Destination, IngestedBucket, ingest
+from rdpt_ray.pipeline.progress import stage
+from rdpt_ray.pipeline.score import Part, score
+from rdpt_ray.pipeline.select import Selection, select
+from rdpt_ray.publish.facts import InputFacts, ModelFacts, RunFacts
+from rdpt_ray.publish.report import render_report
+from rdpt_ray.scoring.encoding import load_encoder
+from rdpt_ray.scoring.identity import ModelIdentity, identify
+from rdpt_ray.scoring.transformers_engine import SEMANTICS
+from rdpt_ray.storage.files import Root, open_root
+from rdpt_ray.storage.inputs import InputFile, check_columns, list_inputs
+from rdpt_ray.storage.parts import num_buckets, scored_parts
+from rdpt_ray.storage.runs import (
+    INGESTED,
+    MANIFEST,
+    REPORT,
+    read_json,
+    run_folder,
+    run_id,
+    write_json,
+)
+
+Kind = Literal["curate", "trace"]
+
+LIBRARIES = ("ray", "torch", "transformers", "tokenizers", "pyarrow", "nupunkt", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that is complete."""
+
+    uri: str
+    report: str
+    summary: Summary
+    facts: RunFacts
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `--json` prints (docs/data.md)."""
+        return {
+            "run": self.uri,
+            "report": self.report,
+            "rows_read": self.summary.rows_read,
+            "selected": self.summary.selected,
+            "rejected": self.summary.rejected,
+            "quarantined": self.summary.quarantined,
+            "pruned": 0,
+            "scored": {model.role: model.scored for model in self.facts.models},
+            "reused": {model.role: model.reused for model in self.facts.models},
+        }
+
+
+def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> Run:
+    """Run the job, or continue it, or find it done.
+
+    Args:
+        config: What to do.
+        console: Where progress is shown.
+        kind: "curate" selects by three-way provenance; "trace" keeps every trace and classifies it
+            four-way with the distilled model.
+
+    Returns:
+        The complete run.
+
+    Raises:
+        RdptError: whatever is wrong with the config, the input, a model, the store or the cluster, before
+            anything is scored wherever it can be known by then.
+    """
+    begun = time.monotonic()
+    created_at = datetime.now(UTC).isoformat(timespec="seconds")
+    files = list_inputs(config.input)
+    check_columns(files, config.input)
+    models = _models(config, kind)
+    identities = {role: _identity(model) for role, model in models.items()}
+    store = open_root(config.store)
+    identity = run_id(config.name, _what_decides(config, kind, files, identities))
+    folder = run_folder(identity)
+    if store.exists(f"{folder}/{MANIFEST}"):
+        return _finished(store, folder, models)
+    for role, model in models.items():
+        _check_model(role, model, identities[role])
+    with connected():
+        buckets = _ingest(files, config, store, folder, console)
+        parts = [
+            Part(bucket.bucket, key, count)
+            for bucket in buckets
+            for key, count in bucket.parts.items()
+        ]
+        model_facts = [
+            _score(role, model, identities[role], parts, config.name, store, console)
+            for role, model in models.items()
+        ]
+        job = Selection(
+            store=store,
+            dataset=config.name,
+            run=folder,
+            model_keys={role: identities[role].key for role in models},
+            thresholds=config.thresholds,
+            selection=config.selection if kind == "curate" else None,
+            num_examples=config.report.num_traces,
+        )
+        summary = _select(buckets, job, console)
+    facts = RunFacts(
+        run_id=identity,
+        name=config.name,
+        kind=kind,
+        created_at=created_at,
+        policy=config.selection.policy if kind == "curate" else None,
+        per_prompt=config.selection.per_prompt,
+        alpha=config.thresholds.alpha,
+        beta=config.thresholds.beta,
+        models=tuple(model_facts),
+        inputs=(InputFacts(_shown(files), summary.rows_read),),
+        wall_s=time.monotonic() - begun,
+        versions=_versions(),
+    )
+    store.write_bytes(f"{folder}/{REPORT}", render_report(summary, facts).encode())
+    write_json(store, f"{folder}/{MANIFEST}", _manifest(config, files, identities, facts, summary))
+    return Run(store.show(folder), store.show(f"{folder}/{REPORT}"), summary, facts)
+
+
+def _models(config: CurateConfig, kind: Kind) -> dict[Role, ModelConfig]:
+    """The models this kind of run needs, in the order they score: the cheap student first."""
+    models = config.models.by_role()
+    if kind == "trace" and "distilled" not in models:
+        raise ConfigError("models.distilled: needed to trace provenance after distillation")
+    if kind == "curate":
+        models.pop("distilled", None)
+    return models
+
+
+def _identity(model: ModelConfig) -> ModelIdentity:
+    return identify(
+        model.model,
+        model.revision,
+        dtype=model.dtype,
+        engine=SEMANTICS,
+        chat_template=model.chat_template,
+        chat_template_kwargs=model.chat_template_kwargs,
+    )
+
+
+def _check_model(role: Role, model: ModelConfig, identity: ModelIdentity) -> None:
+    """Load the tokenizer here and now: a model that cannot score must not cost a GPU first."""
+    encoder = load_encoder(
+        identity.model, identity.revision, model.chat_template, model.chat_template_kwargs
+    )
+    try:
+        encoder.encode([{"role": "user", "content": "1 + 1 = ?"}], "2.")
+    except Exception as error:  # noqa: BLE001 - a template is foreign code: whatever it raises, name it
+        raise ConfigError(
+            f"models.{role}: its chat template cannot render a user message with"
+            f" {model.chat_template_kwargs}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _what_decides(
+    config: CurateConfig,
+    kind: Kind,
+    files: Sequence[InputFile],
+    identities: dict[Role, ModelIdentity],
+) -> dict[str, Any]:
+    """Everything that decides the run's tables; pools and paths are not among it."""
+    return {
+        "kind": kind,
+        "input": config.input.model_dump(mode="json"),
+        "files": [[file.uri, file.fingerprint] for file in files],
+        "models": {role: identity.key for role, identity in identities.items()},
+        "thresholds": config.thresholds.model_dump(mode="json"),
+        "selection": config.selection.model_dump(mode="json") if kind == "curate" else None,
+        "report": config.report.model_dump(mode="json"),
+        "splitter": splitter_id(),
+        "rdpt_ray": __version__,
+    }
+
+
+def _ingest(
+    files: list[InputFile], config: CurateConfig, store: Root, folder: str, console: Console
+) -> list[IngestedBucket]:
+    """Ingest, or read back what an earlier attempt of this run ingested."""
+    record = f"{folder}/{INGESTED}"
+    if store.exists(record):
+        return [IngestedBucket(**bucket) for bucket in read_json(store, record)]
+    to = Destination(store, config.name, folder, _dataset_buckets(store, config.name, files))
+    with stage(console, "ingest", len(files)) as advance:
+        buckets = ingest(files, config.input, to)
+        advance(len(files), "files")
+    if not any(bucket.parts for bucket in buckets):
+        raise InputError(_nothing_left(buckets, files, store, folder))
+    write_json(store, record, [asdict(bucket) for bucket in buckets])
+    return buckets
+
+
+def _dataset_buckets(store: Root, dataset: str, files: Sequence[InputFile]) -> int:
+    """Buckets of a dataset: decided when it is first ingested, then kept, so that parts stay together."""
+    record = f"traces/{dataset}/dataset.json"
+    if not store.exists(record):
+        write_json(store, record, {"num_buckets": num_buckets(sum(file.size for file in files))})
+    return int(read_json(store, record)["num_buckets"])
+
+
+def _nothing_left(
+    buckets: list[IngestedBucket], files: Sequence[InputFile], store: Root, folder: str
+) -> str:
+    """The message when no row of the input is usable: how many, and the first fault."""
+    num_rows = sum(bucket.num_rows for bucket in buckets)
+    if num_rows == 0:
+        return f"{_shown(files)}: holds no rows"
+    name = f"{folder}/rows/bucket={buckets[0].bucket:04d}.parquet"
+    fault = store.read_table(name).slice(0, 1).to_pylist()[0]
+    return (
+        f"{_shown(files)}: none of its {num_rows} rows can be used; for example {fault['file']} row"
+        f" {fault['row']}, column {fault['column']}: {fault['reason']}: {fault['detail']}"
+    )
+
+
+def _score(
+    role: Role,
+    model: ModelConfig,
+    identity: ModelIdentity,
+    parts: list[Part],
+    dataset: str,
+    store: Root,
+    console: Console,
+) -> ModelFacts:
+    """Score what the store lacks under this model."""
+    done = scored_parts(store, identity.key)
+    missing = [part for part in parts if part.key not in done]
+    num_missing = sum(part.num_traces for part in missing)
+    num_tokens, begun = 0, time.monotonic()
+    if missing:
+        sizes = {part.key: part.num_traces for part in missing}
+        with stage(console, f"score {role}", num_missing) as advance:
+            for scored in score(
+                missing, store=store, dataset=dataset, model=model, identity=identity
+            ):
+                num_tokens += scored.num_tokens
+                rate = num_tokens / (time.monotonic() - begun)
+                advance(sizes[scored.key], f"{rate:,.0f} tokens/s")
+    else:
+        console.print(f"score {role}: nothing to do, all scores are in the store", highlight=False)
+    elapsed = time.monotonic() - begun
+    return ModelFacts(
+        role=role,
+        model=model.model,
+        revision=identity.weights,
+        dtype=model.dtype,
+        scored=num_missing,
+        reused=sum(part.num_traces for part in parts) - num_missing,
+        tokens=num_tokens,
+        tokens_per_s=num_tokens / elapsed if missing else None,
+    )
+
+
+def _select(buckets: list[IngestedBucket], job: Selection, console: Console) -> Summary:
+    summaries: list[Summary] = []
+    with stage(console, "select", len(buckets)) as advance:
+        for summary in select(buckets, job):
+            summaries.append(summary)
+            advance(1, "buckets")
+    summary = merge(summaries, num_examples=job.num_examples)
+    total = summary.selected + summary.rejected + summary.quarantined
+    assert summary.rows_read == total, (summary.rows_read, total)
+    return summary
+
+
+def _finished(store: Root, folder: str, models: dict[Role, ModelConfig]) -> Run:
+    """A run whose manifest is there: its outcome, with nothing scored this time."""
+    manifest = read_json(store, f"{folder}/{MANIFEST}")
+    facts = RunFacts.from_dict(manifest["facts"])
+    now = {
+        **facts.to_dict(),
+        "models": [
+            {
+                **asdict(model),
+                "scored": 0,
+                "reused": model.scored + model.reused,
+                "tokens": 0,
+                "tokens_per_s": None,
+            }
+            for model in facts.models
+        ],
+    }
+    return Run(
+        store.show(folder),
+        store.show(f"{folder}/{REPORT}"),
+        Summary.from_dict(manifest["summary"]),
+        RunFacts.from_dict(now),
+    )
+
+
+def _manifest(
+    config: CurateConfig,
+    files: Sequence[InputFile],
+    identities: dict[Role, ModelIdentity],
+    facts: RunFacts,
+    summary: Summary,
+) -> dict[str, Any]:
+    """Who, when, from what, by what: enough to make the run again."""
+    return {
+        "schema": 1,
+        "facts": facts.to_dict(),
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": config.model_dump(mode="json"),
+        "inputs": [asdict(file) for file in files],
+        "models": {
+            role: {**asdict(identity), "key": identity.key} for role, identity in identities.items()
+        },
+        "splitter": splitter_id(),
+        "counts": {
+            name: getattr(summary, name)
+            for name in ("rows_read", "selected", "rejected", "quarantined", "num_prompts")
+        },
+        "summary": summary.to_dict(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {"rdpt_ray": __version__, **{name: version(name) for name in LIBRARIES}}
+
+
+def _shown(files: Sequence[InputFile]) -> str:
+    rest = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return f"{files[0].uri}{rest}"

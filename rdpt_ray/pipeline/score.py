@@ -1,0 +1,157 @@
+"""Parts to one model's scores: a pool of actors, each hosting the model, one part at a time.
+
+An actor commits a part's scores itself, whole, under the model's key, before it reports; so a killed run
+loses at most the parts in flight, and a part that is there is never scored again.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import ray
+
+from rdpt_ray.config import ModelConfig
+from rdpt_ray.pipeline.pools import num_threads, pool_arguments
+from rdpt_ray.scoring.encoding import load_encoder
+from rdpt_ray.scoring.identity import ModelIdentity
+from rdpt_ray.scoring.scorer import Scorer, SentenceScores, Trace
+from rdpt_ray.scoring.transformers_engine import load_engine
+from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.parts import bucket_folder, score_name
+from rdpt_ray.storage.schemas import SCORES
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the run's dataset."""
+
+    bucket: int
+    key: str
+    num_traces: int
+    """Traces of this run in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPart:
+    """What scoring one part came to."""
+
+    key: str
+    num_traces: int
+    num_errors: int
+    num_tokens: int
+    """Tokens read: prompts and responses."""
+    seconds: float
+
+
+def score(
+    parts: list[Part], *, store: Root, dataset: str, model: ModelConfig, identity: ModelIdentity
+) -> Iterator[ScoredPart]:
+    """Run the stage over parts that have no scores of this model yet.
+
+    Args:
+        parts: What to score.
+        store: Where parts lie and scores go.
+        dataset: The dataset the parts belong to.
+        model: How to host the model.
+        identity: Which model it is.
+
+    Yields:
+        A record per part, as soon as its scores are committed.
+
+    Raises:
+        CapacityError: if the pool cannot fit the cluster.
+    """
+    items = ray.data.from_items(
+        [{"bucket": part.bucket, "key": part.key} for part in parts],
+        override_num_blocks=len(parts),
+    )
+    scored = items.map_batches(
+        ScorePart,
+        fn_constructor_kwargs={
+            "store": store,
+            "dataset": dataset,
+            "model": model,
+            "identity": identity,
+        },
+        batch_size=1,
+        batch_format="pyarrow",
+        **pool_arguments(model.pool, num_parts=len(parts)),
+    )
+    for row in scored.iter_rows():
+        yield ScoredPart(**row)
+
+
+class ScorePart:
+    """The actor: loads one model once and scores parts for as long as its pool lives."""
+
+    def __init__(
+        self, *, store: Root, dataset: str, model: ModelConfig, identity: ModelIdentity
+    ) -> None:
+        """Load the model; see `score` for the arguments.
+
+        Raises:
+            ModelError: if it cannot be loaded.
+        """
+        self._store, self._dataset, self._model_key = store, dataset, identity.key
+        encoder = load_encoder(
+            identity.model, identity.revision, model.chat_template, model.chat_template_kwargs
+        )
+        engine = load_engine(
+            identity.model,
+            identity.revision,
+            model.dtype,
+            use_gpu=model.pool.num_gpus > 0,
+            num_threads=num_threads(model.pool),
+        )
+        self._scorer = Scorer(encoder, engine, model.token_budget)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Score and commit the parts of a batch (one, as the stage sends them)."""
+        records = [self._score_part(**place) for place in batch.to_pylist()]
+        return pa.Table.from_pylist(records)
+
+    def _score_part(self, bucket: int, key: str) -> dict[str, Any]:
+        begun = time.perf_counter()
+        name = f"{bucket_folder(self._dataset, bucket)}/{key}.parquet"
+        part = self._store.read_table(name, columns=["trace_id", "messages", "response", "sentences"])
+        scores = self._scorer.score([_trace(row) for row in part.to_pylist()])
+        table = scores_table(part.column("trace_id").to_pylist(), scores)
+        self._store.write_table(score_name(self._model_key, key), table)
+        return {
+            "key": key,
+            "num_traces": len(scores),
+            "num_errors": sum(score.error is not None for score in scores),
+            "num_tokens": sum(
+                int(score.num_tokens.sum()) + score.num_prompt_tokens for score in scores
+            ),
+            "seconds": time.perf_counter() - begun,
+        }
+
+
+def scores_table(trace_ids: list[str], scores: list[SentenceScores]) -> pa.Table:
+    """Scores as a table of the schema SCORES; a sentence without a token is null, not 0 or 1."""
+    rows = [
+        {
+            "trace_id": trace_id,
+            "sum_logprob": None if score.error else _nullable(score),
+            "num_tokens": None if score.error else score.num_tokens.tolist(),
+            "num_prompt_tokens": score.num_prompt_tokens,
+            "error": score.error,
+        }
+        for trace_id, score in zip(trace_ids, scores, strict=True)
+    ]
+    return pa.Table.from_pylist(rows, schema=SCORES)
+
+
+def _nullable(score: SentenceScores) -> list[float | None]:
+    return [
+        value if count else None
+        for value, count in zip(score.sum_logprob.tolist(), score.num_tokens.tolist(), strict=True)
+    ]
+
+
+def _trace(row: dict[str, Any]) -> Trace:
+    spans = [(span["start"], span["end"]) for span in row["sentences"]]
+    return Trace(row["messages"], row["response"], spans)

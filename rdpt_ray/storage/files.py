@@ -1,0 +1,133 @@
+"""Whole files or none: the only place that writes to a store.
+
+Locally a file is written beside its final name, flushed to disk and renamed; on an object store it is one
+put of finished bytes. Nothing is ever streamed into its final name, because an interrupted stream leaves a
+short file that reads as a valid one (seen with local disk, S3 and Parquet writers alike).
+"""
+
+import io
+import os
+import secrets
+from dataclasses import dataclass
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from rdpt_ray.errors import StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A folder on some file system; every name below is relative to it and uses forward slashes."""
+
+    uri: str
+    """Absolute, so that it means the same on every worker."""
+
+    @property
+    def _fs(self) -> fsspec.AbstractFileSystem:
+        return fsspec.core.url_to_fs(self.uri)[0]
+
+    def path(self, name: str) -> str:
+        """The full path of a name, without protocol."""
+        return f"{fsspec.core.url_to_fs(self.uri)[1].rstrip('/')}/{name}"
+
+    def show(self, name: str) -> str:
+        """The full URI of a name, for people."""
+        return f"{self.uri.rstrip('/')}/{name}"
+
+    def exists(self, name: str) -> bool:
+        """Whether a file of this name is there."""
+        return self._fs.isfile(self.path(name))
+
+    def names(self, folder: str) -> list[str]:
+        """Every finished file below a folder, sorted, relative to the root; empty if there is none."""
+        top = self.path("")
+        found = self._fs.find(self.path(folder)) if self._fs.exists(self.path(folder)) else []
+        relative = (path[len(top) :] for path in found)
+        return sorted(name for name in relative if not name.rsplit("/", 1)[-1].startswith("."))
+
+    def read_bytes(self, name: str) -> bytes:
+        """The content of a file.
+
+        Raises:
+            StoreError: naming the file, if it cannot be read.
+        """
+        try:
+            return self._fs.cat_file(self.path(name))
+        except OSError as error:
+            raise StoreError(f"{self.show(name)}: cannot be read: {error}") from error
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Make a file appear, whole, replacing one of the same name.
+
+        Raises:
+            StoreError: naming the file, if it cannot be written; nothing has become visible then.
+        """
+        try:
+            if isinstance(self._fs, LocalFileSystem):
+                _replace(self.path(name), data)
+            else:
+                self._fs.pipe_file(self.path(name), data)
+        except OSError as error:
+            raise StoreError(f"{self.show(name)}: cannot be written: {error}") from error
+
+    def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """A Parquet file as a table.
+
+        Raises:
+            StoreError: naming the file, if it is missing or not valid Parquet.
+        """
+        try:
+            return pq.read_table(io.BytesIO(self.read_bytes(name)), columns=columns)
+        except pa.ArrowException as error:
+            raise StoreError(
+                f"{self.show(name)}: not a valid Parquet file ({error}); delete it and rerun"
+            ) from error
+
+    def write_table(self, name: str, table: pa.Table, facts: dict[str, str] | None = None) -> None:
+        """Write a table as Parquet: the same rows always give the same bytes.
+
+        Args:
+            name: Relative name.
+            table: Its schema is written as it is, plus `facts` as key-value metadata.
+            facts: What the file says about itself.
+        """
+        buffer = io.BytesIO()
+        pq.write_table(
+            table.combine_chunks().replace_schema_metadata(facts),
+            buffer,
+            compression="zstd",
+            compression_level=3,
+            row_group_size=1024,
+            write_page_index=True,
+        )
+        self.write_bytes(name, buffer.getvalue())
+
+
+def open_root(uri: str) -> Root:
+    """A store or run folder by URI; a local path is made absolute."""
+    fs, path = fsspec.core.url_to_fs(uri)
+    return Root(path if isinstance(fs, LocalFileSystem) else uri.rstrip("/"))
+
+
+def _replace(path: str, data: bytes) -> None:
+    """Write, flush to disk, rename: after a crash the name holds the old bytes or the new ones."""
+    folder, name = os.path.split(path)
+    os.makedirs(folder, exist_ok=True)
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,136 @@
+"""Parts: immutable, content-addressed files of traces, the unit of work, retry and commit.
+
+    STORE/traces/<dataset>/bucket=0007/<part-key>.parquet      traces with their sentences
+    STORE/scores/<model-key>/<part-key>.parquet                one model's scores of that part
+
+A part-key hashes what models read (texts, spans, splitter), so the same traces always give the same part,
+whatever order they came in, and scores are found again by any later run. All candidates of a prompt share
+a bucket, so everything after ingestion is local to one bucket.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rdpt_ray.errors import StoreError
+from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.schemas import SCORES, TRACES
+
+PART_CHARS = 1_000_000
+"""Response text of a part: about 250k tokens, seconds to minutes of one actor's work."""
+
+MIN_BUCKETS = 8
+MAX_BUCKETS = 4096
+BUCKET_BYTES = 64_000_000
+"""Input bytes per bucket: what one worker holds when it selects."""
+
+
+def num_buckets(input_bytes: int) -> int:
+    """Buckets for an input of this size: the power of two that keeps one near `BUCKET_BYTES`."""
+    buckets = MIN_BUCKETS
+    while buckets < MAX_BUCKETS and buckets * BUCKET_BYTES < input_bytes:
+        buckets *= 2
+    return buckets
+
+
+def bucket_of(identity: str, buckets: int) -> int:
+    """The bucket of a hex id (a prompt_id): equal ids share one."""
+    return int(identity[:8], 16) % buckets
+
+
+def bucket_folder(dataset: str, bucket: int) -> str:
+    """Where a bucket's parts lie."""
+    return f"traces/{dataset}/bucket={bucket:04d}"
+
+
+def score_name(model_key: str, part_key: str) -> str:
+    """Where one model's scores of a part lie."""
+    return f"scores/{model_key}/{part_key}.parquet"
+
+
+def part_key(traces: pa.Table, splitter: str) -> str:
+    """Hash of what decides every score of the part: texts (through trace_id), spans and splitter.
+
+    Args:
+        traces: Rows of the schema TRACES.
+        splitter: Name and version of what cut the sentences.
+
+    Returns:
+        32 hex digits.
+    """
+    digest = hashlib.sha256(f"part/1\0{splitter}\0".encode())
+    for trace_id, spans in zip(
+        traces.column("trace_id").to_pylist(), traces.column("sentences").to_pylist(), strict=True
+    ):
+        flat = [edge for span in spans for edge in (span["start"], span["end"])]
+        digest.update(f"{trace_id}\0{len(flat)}\0".encode())
+        digest.update(np.array(flat, dtype="<i4").tobytes())
+    return digest.hexdigest()[:32]
+
+
+def cut_into_parts(traces: pa.Table, part_chars: int = PART_CHARS) -> Iterator[pa.Table]:
+    """Cut a bucket's new traces into parts of about `part_chars` characters of response.
+
+    Rows are ordered by prompt_id and trace_id first, so the cut does not depend on the input's order.
+    """
+    ordered = traces.sort_by([("prompt_id", "ascending"), ("trace_id", "ascending")])
+    sizes = pc.utf8_length(ordered.column("response")).to_pylist()
+    start, held = 0, 0
+    for index, size in enumerate(sizes):
+        if held and held + size > part_chars:
+            yield ordered.slice(start, index - start)
+            start, held = index, 0
+        held += size
+    if held:
+        yield ordered.slice(start)
+
+
+def write_part(root: Root, folder: str, traces: pa.Table, splitter: str) -> str:
+    """Write one part and return its key."""
+    key = part_key(traces, splitter)
+    root.write_table(f"{folder}/{key}.parquet", traces.cast(TRACES), {"splitter": splitter})
+    return key
+
+
+def stored_traces(root: Root, folder: str, splitter: str) -> dict[str, str]:
+    """trace_id -> part-key of every trace a bucket already holds under this splitter."""
+    found: dict[str, str] = {}
+    for name in root.names(folder):
+        table = root.read_table(name, columns=["trace_id"])
+        if (table.schema.metadata or {}).get(b"splitter") == splitter.encode():
+            key = name.rsplit("/", 1)[-1].removesuffix(".parquet")
+            found.update(dict.fromkeys(table.column("trace_id").to_pylist(), key))
+    return found
+
+
+def scored_parts(root: Root, model_key: str) -> set[str]:
+    """Part-keys that a model has scored already."""
+    names = root.names(f"scores/{model_key}")
+    return {name.rsplit("/", 1)[-1].removesuffix(".parquet") for name in names}
+
+
+def read_scores(root: Root, model_key: str, key: str, trace_ids: Collection[str]) -> pa.Table:
+    """One model's scores of a part, checked against the part they belong to.
+
+    Args:
+        root: The store.
+        model_key: Whose scores.
+        key: The part.
+        trace_ids: The part's traces, in order.
+
+    Raises:
+        StoreError: if the file is unreadable or is not about exactly these traces.
+    """
+    name = score_name(model_key, key)
+    table = root.read_table(name)
+    if table.schema.names != SCORES.names or table.column("trace_id").to_pylist() != list(
+        trace_ids
+    ):
+        raise StoreError(
+            f"{root.show(name)}: its {table.num_rows} rows are not the {len(trace_ids)} traces of part"
+            f" {key}; delete it and rerun to score the part again"
+        )
+    return table

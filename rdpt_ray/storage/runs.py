@@ -1,0 +1,45 @@
+"""A run's folder and its manifest. The manifest is written last: where it is, the run is complete.
+
+STORE/runs/<run-id>/{rows,provenance,selected,rejected,quarantine}/bucket=0007.parquet
+STORE/runs/<run-id>/{summaries/bucket=0007.json, ingested.json, report/index.html, manifest.json}
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from rdpt_ray.storage.files import Root
+
+MANIFEST = "manifest.json"
+INGESTED = "ingested.json"
+REPORT = "report/index.html"
+
+
+def canonical_json(value: Any) -> str:
+    """The one JSON text of a value: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def run_id(name: str, facts: dict[str, Any]) -> str:
+    """The run's id: its name and a hash of everything that decides its tables.
+
+    The same input, config, models and versions always give the same id, so a rerun of a killed run
+    continues it, and a rerun of a finished one finds it.
+    """
+    return f"{name}-{hashlib.sha256(canonical_json(facts).encode()).hexdigest()[:12]}"
+
+
+def run_folder(identity: str) -> str:
+    """Where a run lies in the store."""
+    return f"runs/{identity}"
+
+
+def write_json(root: Root, name: str, value: Any) -> None:
+    """Write a value as readable JSON."""
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+    root.write_bytes(name, f"{text}\n".encode())
+
+
+def read_json(root: Root, name: str) -> Any:
+    """Read back what `write_json` wrote."""
+    return json.loads(root.read_bytes(name))
