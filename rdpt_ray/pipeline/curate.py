@@ -26,7 +26,7 @@ from rdpt_ray.pipeline.score import Part, score
 from rdpt_ray.pipeline.select import Selection, select
 from rdpt_ray.publish.facts import InputFacts, ModelFacts, RunFacts
 from rdpt_ray.publish.report import render_report
-from rdpt_ray.scoring.encoding import load_encoder
+from rdpt_ray.scoring.encoding import TEMPLATE_FAULTS, load_encoder
 from rdpt_ray.scoring.identity import ModelIdentity, identify
 from rdpt_ray.scoring.transformers_engine import SEMANTICS
 from rdpt_ray.storage.files import Root, open_root
@@ -168,7 +168,7 @@ def _check_model(role: Role, model: ModelConfig, identity: ModelIdentity) -> Non
     )
     try:
         encoder.encode([{"role": "user", "content": "1 + 1 = ?"}], "2.")
-    except Exception as error:  # noqa: BLE001 - a template is foreign code: whatever it raises, name it
+    except TEMPLATE_FAULTS as error:
         raise ConfigError(
             f"models.{role}: its chat template cannot render a user message with"
             f" {model.chat_template_kwargs}: {type(error).__name__}: {error}"

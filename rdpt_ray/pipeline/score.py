@@ -115,7 +115,9 @@ class ScorePart:
     def _score_part(self, bucket: int, key: str) -> dict[str, Any]:
         begun = time.perf_counter()
         name = f"{bucket_folder(self._dataset, bucket)}/{key}.parquet"
-        part = self._store.read_table(name, columns=["trace_id", "messages", "response", "sentences"])
+        part = self._store.read_table(
+            name, columns=["trace_id", "messages", "response", "sentences"]
+        )
         scores = self._scorer.score([_trace(row) for row in part.to_pylist()])
         table = scores_table(part.column("trace_id").to_pylist(), scores)
         self._store.write_table(score_name(self._model_key, key), table)

@@ -20,6 +20,9 @@ from rdpt_ray.scoring.engine import TokenSequence
 
 Message = dict[str, str]
 
+TEMPLATE_FAULTS = (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError)
+"""What rendering can raise: a template is a program from the model's repository, run on untrusted text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
@@ -64,7 +67,7 @@ class TraceEncoder:
             response: The canonical response.
 
         Raises:
-            jinja2.TemplateError: if the template refuses the messages (an unknown role, say).
+            Exception: one of TEMPLATE_FAULTS, if the template refuses the messages (an unknown role, say).
         """
         prompt_ids = self._tokenizer.apply_chat_template(
             messages,

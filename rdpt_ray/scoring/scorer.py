@@ -4,17 +4,16 @@ A fault of one trace (a template that refuses it, a context that is too short, n
 finite) becomes that trace's `error`; it never touches its neighbours and is never a number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
 from rdpt_ray.method.alignment import Span, sentence_of_token, sentence_sums
 from rdpt_ray.scoring.batching import plan_batches
-from rdpt_ray.scoring.encoding import Encoded, Message, TraceEncoder
-from rdpt_ray.scoring.engine import Engine
+from rdpt_ray.scoring.encoding import TEMPLATE_FAULTS, Encoded, Message, TraceEncoder
+from rdpt_ray.scoring.engine import Engine, TokenSequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +63,42 @@ class Scorer:
             One `SentenceScores` per trace, in order.
         """
         encoded = [self._encode(trace) for trace in traces]
-        results: list[SentenceScores | None] = [
-            _failed(item) if isinstance(item, str) else None for item in encoded
+        ready = [index for index, item in enumerate(encoded) if isinstance(item, Encoded)]
+        sequences = [item.sequence for item in encoded if isinstance(item, Encoded)]
+        logprobs: dict[int, NDArray[np.float32] | str] = {}
+        for batch in plan_batches([len(sequence) for sequence in sequences], self._token_budget):
+            for place, values in self._pass(batch, sequences):
+                logprobs[ready[place]] = values
+        return [
+            _failed(item) if isinstance(item, str) else _align(trace, item, logprobs[index])
+            for index, (trace, item) in enumerate(zip(traces, encoded, strict=True))
         ]
-        ready = [index for index, item in enumerate(encoded) if not isinstance(item, str)]
-        items = {index: item for index in ready if not isinstance(item := encoded[index], str)}
-        lengths = [len(items[index].sequence) for index in ready]
-        for batch in plan_batches(lengths, self._token_budget):
-            indices = [ready[place] for place in batch]
-            logprobs = self._engine.token_logprobs([items[index].sequence for index in indices])
-            for index, values in zip(indices, logprobs, strict=True):
-                results[index] = _align(traces[index], items[index], values)
-        return [result for result in results if result is not None]
+
+    def _pass(
+        self, batch: list[int], sequences: list[TokenSequence]
+    ) -> Iterator[tuple[int, NDArray[np.float32] | str]]:
+        """One forward pass; where it fails (out of memory, an id the model lacks), two of half the size.
+
+        Halving ends at the traces that fail alone, and only those get the error.
+        """
+        try:
+            values = self._engine.token_logprobs([sequences[place] for place in batch])
+        except (RuntimeError, IndexError) as error:
+            if len(batch) == 1:
+                yield batch[0], f"engine_error: {error!r}"[:500]
+                return
+            middle = len(batch) // 2
+            yield from self._pass(batch[:middle], sequences)
+            yield from self._pass(batch[middle:], sequences)
+        else:
+            yield from zip(batch, values, strict=True)
 
     def _encode(self, trace: Trace) -> Encoded | str:
         """The trace's ids, or its error."""
         try:
             encoded = self._encoder.encode(trace.messages, trace.response)
-        except jinja2.TemplateError as error:
-            return f"template_error: the chat template refused the prompt: {error}"
+        except TEMPLATE_FAULTS as error:
+            return f"template_error: the chat template refused the prompt: {error!r}"[:500]
         limit = self._engine.context_length
         if limit is not None and len(encoded.sequence) > limit:
             return (
@@ -97,7 +113,9 @@ class Scorer:
         return encoded
 
 
-def _align(trace: Trace, encoded: Encoded, logprobs: NDArray[np.float32]) -> SentenceScores:
+def _align(trace: Trace, encoded: Encoded, logprobs: NDArray[np.float32] | str) -> SentenceScores:
+    if isinstance(logprobs, str):
+        return _failed(logprobs)
     num_bad = int(np.count_nonzero(~np.isfinite(logprobs)))
     if num_bad:
         return _failed(f"nonfinite_score: {num_bad} of {len(logprobs)} log-probabilities")

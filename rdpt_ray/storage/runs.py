@@ -8,6 +8,7 @@ import hashlib
 import json
 from typing import Any
 
+from rdpt_ray.errors import StoreError
 from rdpt_ray.storage.files import Root
 
 MANIFEST = "manifest.json"
@@ -43,3 +44,20 @@ def write_json(root: Root, name: str, value: Any) -> None:
 def read_json(root: Root, name: str) -> Any:
     """Read back what `write_json` wrote."""
     return json.loads(root.read_bytes(name))
+
+
+def read_manifest(run: Root) -> dict[str, Any]:
+    """The manifest of a finished run.
+
+    Args:
+        run: The run's own folder.
+
+    Raises:
+        StoreError: if there is none: the run never finished, or this is not a run's folder.
+    """
+    if not run.exists(MANIFEST):
+        raise StoreError(
+            f"{run.uri}: no {MANIFEST}, so no finished run; a run that was killed continues when its"
+            " command is run again"
+        )
+    return read_json(run, MANIFEST)

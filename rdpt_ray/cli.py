@@ -1,0 +1,108 @@
+"""The `rdpt` command. Every subcommand takes one config and dotted overrides, and exits 0 only on success.
+
+Heavy rooms are imported inside the commands, so that `rdpt --help` answers at once.
+"""
+
+import json
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from rdpt_ray import __version__
+from rdpt_ray.errors import RdptError
+from rdpt_ray.method.summary import Summary
+
+app = typer.Typer(
+    name="rdpt",
+    help="Decide which teacher traces are worth distilling, and prove where sentences come from.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigArgument = Annotated[str, typer.Argument(help="YAML config: a local path or any fsspec URI.")]
+OverridesArgument = Annotated[
+    list[str] | None, typer.Argument(help="Overrides, for example thresholds.beta=0.15")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
+]
+
+
+@app.command()
+def curate(
+    config: ConfigArgument, overrides: OverridesArgument = None, as_json: JsonOption = False
+) -> None:
+    """Select the traces worth distilling: ingest, split, score, classify, select, report.
+
+    Running it again continues a killed run; a finished run is found and shown.
+    """
+    run_job("curate", config, overrides, as_json=as_json)
+
+
+@app.command()
+def trace(
+    config: ConfigArgument, overrides: OverridesArgument = None, as_json: JsonOption = False
+) -> None:
+    """Trace where a distilled model's sentences come from: four-way provenance of its own traces."""
+    run_job("trace", config, overrides, as_json=as_json)
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="A finished run's folder, as `rdpt curate` printed it.")],
+) -> None:
+    """Show a finished run's outcome again and write its report anew; nothing is computed."""
+    from rdpt_ray.publish.facts import RunFacts
+    from rdpt_ray.publish.report import render_report
+    from rdpt_ray.publish.terminal import print_outcome
+    from rdpt_ray.storage.files import open_root
+    from rdpt_ray.storage.runs import REPORT, read_manifest
+
+    root = open_root(run)
+    manifest = read_manifest(root)
+    facts = RunFacts.from_dict(manifest["facts"])
+    summary = Summary.from_dict(manifest["summary"])
+    root.write_bytes(REPORT, render_report(summary, facts).encode())
+    print_outcome(Console(), summary, facts, root.show(REPORT))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def run_job(kind: Any, config: str, overrides: list[str] | None, *, as_json: bool) -> None:
+    """Load the config, run the job, show the outcome; `jobs/*.py` do exactly this."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from rdpt_ray.config import load_config
+
+    loaded = load_config(config, overrides)
+
+    from rdpt_ray.pipeline.curate import curate as run_curate
+    from rdpt_ray.publish.terminal import print_outcome
+
+    run = run_curate(loaded, Console(stderr=True), kind=kind)
+    print_outcome(Console(stderr=as_json), run.summary, run.facts, run.report)
+    if as_json:
+        typer.echo(json.dumps(run.to_json(), sort_keys=True))
+
+
+def main() -> None:
+    """Entry point of `rdpt`."""
+    run_app(app)
+
+
+def run_app(command: typer.Typer) -> None:
+    """Run a command line: errors made for users are shown as text, anything else as the traceback it is."""
+    try:
+        command()
+    except RdptError as error:
+        Console(stderr=True).print(
+            f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False
+        )
+        sys.exit(1)
