@@ -1,0 +1,71 @@
+"""What the report says beside the counts: which run, which models, how fast.
+
+Plain values only, so that the manifest can store the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """One model of a run, and how much of its scoring was done or found done."""
+
+    role: str
+    """teacher, student or distilled."""
+    model: str
+    """A local folder or a Hub id."""
+    revision: str
+    """Commit of a Hub model, or the hash of local weights."""
+    dtype: str
+    scored: int
+    """Traces scored in this run."""
+    reused: int
+    """Traces whose scores were already in the store."""
+    tokens: int
+    """Response tokens scored in this run."""
+    tokens_per_s: float | None = None
+    """Over the time this role was scoring; None when nothing had to be scored."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputFacts:
+    """One input as the config names it, and the rows read from it."""
+
+    uri: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """The facts of one run, plain enough for JSON."""
+
+    run_id: str
+    name: str
+    kind: Literal["curate", "trace"]
+    """curate: three-way, before distillation. trace: four-way, with the distilled model."""
+    created_at: str
+    """When the run started, as it is to be shown; the report never reads a clock."""
+    policy: str | None
+    """Name of the selection policy; None where nothing is selected."""
+    per_prompt: int
+    """How many traces of a prompt are kept; without meaning when `policy` is None."""
+    alpha: float
+    beta: float
+    models: tuple[ModelFacts, ...] = ()
+    inputs: tuple[InputFacts, ...] = ()
+    wall_s: float | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Name -> version of what the result depends on, shown in this order."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "RunFacts":
+        """The inverse of `to_dict`, also after a round trip through JSON."""
+        models = tuple(ModelFacts(**model) for model in values["models"])
+        inputs = tuple(InputFacts(**item) for item in values["inputs"])
+        return cls(**{**values, "models": models, "inputs": inputs})

@@ -1,0 +1,136 @@
+"""The provenance report: one HTML page that needs nothing but itself, and runs nothing.
+
+No script, no request: a content security policy admits the one style sheet by its hash and nothing
+else. Everything from a dataset reaches the page through `untrusted` and the template's autoescaping.
+The same summary and facts always give the same bytes.
+"""
+
+from base64 import b64encode
+from hashlib import sha256
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from rdpt_ray.method.summary import NUM_POINTS, Summary
+from rdpt_ray.publish import figures, findings
+from rdpt_ray.publish.cards import budget_for, make_card
+from rdpt_ray.publish.facts import RunFacts
+from rdpt_ray.publish.palette import MEANINGS, css_variables
+from rdpt_ray.publish.untrusted import public_uri, shorten, visible
+
+__all__ = ["RunFacts", "render_report"]
+
+MAX_INPUTS = 20
+"""Inputs listed one by one."""
+
+POLICY_WORDS = {
+    "teacher_count": "with the most Teacher sentences",
+    "teacher_ratio": "with the largest share of Teacher sentences",
+    "fewest": "with the fewest Teacher sentences",
+    "longest": "with the most characters",
+    "shortest": "with the fewest characters",
+    "random": "drawn at random",
+    "grape": "that the student finds most likely",
+    "miniplm_difference": "whose likelihood differs most between teacher and student",
+}
+"""How the page says in its second sentence what a policy selects."""
+
+
+def render_report(summary: Summary, facts: RunFacts) -> str:
+    """The report of one run as a self-contained HTML page of less than 5 MB.
+
+    Args:
+        summary: What the run found.
+        facts: Which run it was.
+    """
+    summary = summary.finished()
+    css = style_sheet()
+    names = findings.class_names(summary, facts.kind)
+    outcomes = findings.outcomes(summary, selects=facts.policy is not None)
+    positions = findings.positions(summary, names)
+    shares = findings.class_shares(summary, facts.kind)
+    budget = budget_for(len(summary.most_teacher) + len(summary.least_teacher))
+    return (
+        _environment()
+        .get_template("report.html.jinja")
+        .render(
+            css=Markup(css),
+            css_hash=b64encode(sha256(css.encode()).digest()).decode(),
+            facts=facts,
+            selects=facts.policy is not None,
+            selection=selection_words(facts),
+            summary=summary,
+            num_scored=findings.num_scored(summary),
+            teacher_per_trace=findings.teacher_per_trace(summary),
+            sentences_per_trace=findings.sentences_per_trace(summary),
+            outcomes=outcomes,
+            flow=figures.flow(outcomes),
+            shares=shares,
+            bar_all=figures.share_bar(
+                [(share.name, share.num_all) for share in shares], label="Classes of all sentences"
+            ),
+            bar_selected=figures.share_bar(
+                [(share.name, share.num_selected) for share in shares],
+                label="Classes of the sentences of selected traces",
+            ),
+            meanings=MEANINGS,
+            names=names,
+            positions=positions,
+            longest=max(map(len, summary.positions.values()), default=0),
+            by_position=figures.by_position(positions, names) if positions else None,
+            num_points=len(summary.points),
+            points_sampled=len(summary.points) == NUM_POINTS,
+            correlations=findings.length_correlations(summary.points),
+            by_length=(
+                figures.teacher_by_length(summary.points, selects=facts.policy is not None)
+                if summary.points
+                else None
+            ),
+            most=[make_card(example, budget) for example in summary.most_teacher],
+            least=[make_card(example, budget) for example in summary.least_teacher],
+            inputs=facts.inputs[:MAX_INPUTS],
+            more_inputs=facts.inputs[MAX_INPUTS:],
+        )
+    )
+
+
+def selection_words(facts: RunFacts) -> str:
+    """What was kept of each prompt, to end a sentence with."""
+    which = POLICY_WORDS.get(facts.policy or "", f"ranked first by the policy {facts.policy}")
+    responses = "response" if facts.per_prompt == 1 else f"{facts.per_prompt} responses"
+    return f"the {responses} {which}"
+
+
+def style_sheet() -> str:
+    """The page's style sheet: the colours of both themes, then the rules that use them."""
+    rules = (files("rdpt_ray.publish") / "templates" / "report.css").read_text(encoding="utf-8")
+    return (
+        f":root{{{css_variables('light')}}}\n"
+        f"@media (prefers-color-scheme: dark){{:root{{{css_variables('dark')}}}}}\n{rules}"
+    )
+
+
+def percent(part: float, whole: float) -> str:
+    """A share with one decimal, or an en dash where there is no whole."""
+    return f"{100 * part / whole:.1f}%" if whole else "\u2013"
+
+
+def decimal(value: float | None, places: int = 2) -> str:
+    """A number with fixed decimals, or an en dash for None."""
+    return "\u2013" if value is None else f"{value:,.{places}f}"
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("rdpt_ray.publish"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        decimal=decimal, label=shorten, percent=percent, public_uri=public_uri, visible=visible
+    )
+    environment.globals.update(strip=figures.strip)
+    return environment

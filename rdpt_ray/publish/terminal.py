@@ -1,0 +1,68 @@
+"""The table at the end of a run: the report's main numbers in the width of a terminal."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rdpt_ray.method.summary import Summary
+from rdpt_ray.publish import findings
+from rdpt_ray.publish.facts import ModelFacts, RunFacts
+from rdpt_ray.publish.untrusted import shorten, visible
+
+MAX_REASONS = 4
+"""Reasons named for each outcome; the report has more."""
+
+
+def print_outcome(console: Console, summary: Summary, facts: RunFacts, report_path: str) -> None:
+    """Print what became of the rows, Teacher sentences per trace, and the work of each role.
+
+    Fits 80 columns; text from the data is never read as markup or control codes. The report's path
+    stands alone on the last line, unwrapped, so that it can be copied or clicked.
+
+    Args:
+        console: Where to print.
+        summary: What the run found.
+        facts: Which run it was.
+        report_path: Path or URI of the report.
+    """
+    console.print()
+    console.print(Text(shorten(f"run {facts.run_id}", 78), style="bold"))
+    console.print(outcome_table(summary, facts))
+    console.print()
+    console.print(Text("report", style="bold"))
+    console.print(Text(visible(report_path)), soft_wrap=True)
+
+
+def outcome_table(summary: Summary, facts: RunFacts) -> Table:
+    """The table that `print_outcome` prints: what, how many, and more about it."""
+    selects = facts.policy is not None
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(style="dim", overflow="fold")
+    table.add_row("rows read", f"{summary.rows_read:,}", f"prompts: {summary.num_prompts:,}")
+    for outcome in findings.outcomes(summary, selects=selects, max_reasons=MAX_REASONS):
+        reasons = [f"{reason.count:,} {shorten(reason.name, 60)}" for reason in outcome.reasons]
+        table.add_row(f"  {outcome.name}", f"{outcome.count:,}", Text(", ".join(reasons)))
+    table.add_row()
+    per_selected, per_scored = findings.teacher_per_trace(summary)
+    if selects:
+        table.add_row("per selected trace", _decimal(per_selected), "Teacher sentences")
+    table.add_row(
+        "per scored trace",
+        _decimal(per_scored),
+        f"Teacher sentences (scored traces: {findings.num_scored(summary):,})",
+    )
+    table.add_row()
+    for model in facts.models:
+        table.add_row(Text(shorten(model.role, 20)), f"{model.scored:,}", Text(_work(model)))
+    return table
+
+
+def _work(model: ModelFacts) -> str:
+    work = f"scored, {model.reused:,} reused"
+    return work if model.tokens_per_s is None else f"{work}; {model.tokens_per_s:,.0f} tokens/s"
+
+
+def _decimal(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.2f}"
