@@ -48,7 +48,7 @@ test-slow: $(STAMP) ## run the slow tests
 check: $(STAMP) ## format, lint, import contracts, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/pyright
 
 format: $(STAMP) ## format the code and mend what the linter can mend
