@@ -35,11 +35,12 @@ def test_importing_the_method_loads_nothing_heavy(name):
     assert not loaded & (HEAVY | {"pydantic"})
 
 
-def test_help_loads_nothing_heavy():
-    code = """
+@pytest.mark.parametrize("words", [["--help"], ["curate", "--help"], ["trace", "--help"]])
+def test_help_loads_nothing_heavy(words):
+    code = f"""
 import sys
 from rdpt_ray.cli import main
-sys.argv = ["rdpt", "--help"]
+sys.argv = ["rdpt", *{words}]
 try:
     main()
 except SystemExit as stop:
