@@ -1,0 +1,216 @@
+"""One raw row -> one canonical trace, or the fault that keeps it from being one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rdpt_ray.storage.columns import explain_type
+from rdpt_ray.storage.faults import Fault
+from rdpt_ray.storage.identity import Messages, encode_text, identify
+from rdpt_ray.storage.json_text import dump_json
+from rdpt_ray.storage.markup import join_canonical, split_markup
+
+_ROLES = {
+    "system": "system",
+    "developer": "developer",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "tool": "tool",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A canonical trace: what models read, and what the input says about it.
+
+    Attributes:
+        trace_id, prompt_id: See `identity.identify`.
+        messages: The prompt.
+        response: Reasoning and answer without markup.
+        answer_start: Where the answer starts in `response`, in characters.
+        complete: The reasoning is closed and the answer is not cut.
+        metadata: Canonical JSON; the others are as in the input. All may be None.
+        num_bytes: Size of prompt and response in UTF-8.
+    """
+
+    trace_id: str
+    prompt_id: str
+    messages: Messages
+    response: str
+    answer_start: int
+    complete: bool
+    reference_answer: str | None
+    correct: bool | None
+    teacher_name: str | None
+    source: str | None
+    license: str | None
+    metadata: str | None
+    num_bytes: int
+
+
+def to_trace(values: Mapping[str, Any]) -> Trace:
+    """Make a canonical trace of one row.
+
+    Args:
+        values: Canonical column name (see `columns.COLUMNS`) -> value, as JSON or Arrow gave it.
+            Null and absent are the same, except in what the fault says.
+
+    Raises:
+        Fault: with the canonical name of the column at fault.
+    """
+    if (found := _response_columns(values)) is not None:
+        column, (reasoning, answer, whole) = found
+        messages = _prompt(values)
+    else:
+        column = _conversation_column(values)
+        if values.get(column) is None:
+            raise _absent(values, "response", ("response", "answer", column))
+        *messages, last = _conversation(values, column)
+        if last[0] != "assistant":
+            null = "response" in values
+            raise Fault("null_value", "response") if null else Fault("no_response", column)
+        reasoning, answer, whole = split_markup(last[1], column)
+        _check_prompt(messages, column)
+    response, answer_start = join_canonical(reasoning, answer)
+    if not response:
+        raise Fault("empty_text", column, "the response is empty")
+    messages = _with_system(messages, _text(values, "system"))
+    trace_id, prompt_id, num_bytes = identify(messages, response, column)
+    return Trace(
+        trace_id=trace_id,
+        prompt_id=prompt_id,
+        messages=messages,
+        response=response,
+        answer_start=answer_start,
+        complete=whole and _flag(values, "complete") is not False,
+        reference_answer=_text(values, "reference_answer"),
+        correct=_flag(values, "correct"),
+        teacher_name=_text(values, "teacher_name"),
+        source=_text(values, "source"),
+        license=_text(values, "license"),
+        metadata=dump_json(values.get("metadata"), "metadata"),
+        num_bytes=num_bytes,
+    )
+
+
+def _response_columns(
+    values: Mapping[str, Any],
+) -> tuple[str, tuple[str, str, bool]] | None:
+    """The column that holds the response, and what `split_markup` says of it; None if none does."""
+    response = _text(values, "response")
+    if response is not None:
+        return "response", split_markup(response, "response")
+    reasoning, answer = _text(values, "reasoning"), _text(values, "answer")
+    if "reasoning" in values and answer is not None:
+        return "answer", _separate(reasoning or "", answer)
+    return None
+
+
+def _separate(reasoning: str, answer: str) -> tuple[str, str, bool]:
+    """Reasoning and answer from two columns, of which each may still carry its own tags."""
+    inside, outside, _ = split_markup(reasoning, "reasoning")
+    if inside.strip() and outside.strip():
+        raise Fault("ambiguous_markup", "reasoning", "the reasoning column holds an answer as well")
+    before, answer, whole = split_markup(answer, "answer")
+    if before.strip():
+        raise Fault("ambiguous_markup", "answer", "the answer column holds reasoning as well")
+    return inside if inside.strip() else outside, answer, whole
+
+
+def _prompt(values: Mapping[str, Any]) -> Messages:
+    """The prompt of a row whose response has a column of its own."""
+    prompt = _text(values, "prompt")
+    column = "prompt" if prompt is not None else _conversation_column(values)
+    if prompt is not None:
+        messages = [("user", prompt)]
+    elif values.get(column) is not None:
+        messages = _conversation(values, column)
+    else:
+        raise _absent(values, "prompt", ("prompt", column))
+    _check_prompt(messages, column)
+    return messages
+
+
+def _check_prompt(messages: Messages, column: str) -> None:
+    asked = [content for role, content in messages if role == "user"]
+    if not asked:
+        raise Fault("no_user_message", column)
+    if not all(content.strip() for content in asked):
+        raise Fault("empty_text", column, "the prompt is empty")
+    if messages[-1][0] == "assistant":
+        raise Fault("bad_turns", column)
+
+
+def _with_system(messages: Messages, system: str | None) -> Messages:
+    if system is None or not system.strip():
+        return messages
+    own = [content for role, content in messages if role == "system"]
+    if not own:
+        return [("system", system), *messages]
+    if own[0] != system:
+        raise Fault("conflicting_system", "system")
+    return messages
+
+
+def _conversation_column(values: Mapping[str, Any]) -> str:
+    """The column that the messages come from: the first of the two that is not null."""
+    if values.get("messages") is None and "conversations" in values:
+        return "conversations"
+    return "messages"
+
+
+def _absent(values: Mapping[str, Any], what: str, columns: tuple[str, ...]) -> Fault:
+    """The fault of a row in which all these columns are null or not there."""
+    for column in columns:
+        if column in values:
+            return Fault("null_value", column, f"the {what} is null")
+    return Fault("missing_column", what)
+
+
+def _conversation(values: Mapping[str, Any], column: str) -> Messages:
+    """All messages of the column, at least one."""
+    value = values[column]
+    if not isinstance(value, list):
+        raise Fault("wrong_type", column, explain_type(column, type(value).__name__))
+    if not value:
+        raise Fault("empty_messages", column)
+    return [_message(message, column) for message in value]
+
+
+def _message(message: Any, column: str) -> tuple[str, str]:
+    if not isinstance(message, dict):
+        raise Fault("wrong_type", column, explain_type(column, f"a {type(message).__name__} in it"))
+    pair: list[str] = []
+    for key, other in (("role", "from"), ("content", "value")):
+        text = message[key] if message.get(key) is not None else message.get(other)
+        if text is None:
+            raise Fault("null_value", column, f"a message has no {key!r} (or {other!r})")
+        if not isinstance(text, str):
+            came = type(text).__name__
+            raise Fault("wrong_type", column, f"{key} of a message: expected string, got {came}")
+        encode_text(text, column)
+        pair.append(text)
+    role = _ROLES.get(pair[0])
+    if role is None:
+        known = ", ".join(_ROLES)
+        raise Fault("unknown_role", column, f"role {pair[0][:40]!a} is unknown (known: {known})")
+    return role, pair[1]
+
+
+def _text(values: Mapping[str, Any], name: str) -> str | None:
+    value = values.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise Fault("wrong_type", name, explain_type(name, type(value).__name__))
+    encode_text(value, name)
+    return value
+
+
+def _flag(values: Mapping[str, Any], name: str) -> bool | None:
+    value = values.get(name)
+    if value is None or isinstance(value, bool):
+        return value
+    raise Fault("wrong_type", name, explain_type(name, type(value).__name__))

@@ -1,0 +1,162 @@
+"""One input file -> tables of canonical traces and faults, one row per input row."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import pyarrow as pa
+
+from rdpt_ray.storage.canonical import Trace, to_trace
+from rdpt_ray.storage.columns import ColumnNames, Row, resolve_columns
+from rdpt_ray.storage.faults import Fault
+from rdpt_ray.storage.inputs import InputSpec
+from rdpt_ray.storage.read_jsonl import read_jsonl
+from rdpt_ray.storage.read_parquet import read_parquet
+from rdpt_ray.storage.schemas import INGESTED, MESSAGES, SENTENCES
+from rdpt_ray.storage.sources import InputFile, Source, open_input
+
+Split = Callable[[str], list[tuple[int, int]]]
+
+_FROM_TRACE = (
+    "trace_id",
+    "prompt_id",
+    "response",
+    "answer_start",
+    "complete",
+    "reference_answer",
+    "correct",
+    "teacher_name",
+    "source",
+    "license",
+    "metadata",
+)
+_FROM_FAULT = ("reason", "column", "detail")
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """One input row: its place in the file, and a trace with its sentences or a fault."""
+
+    row: int | None
+    trace: Trace | None
+    spans: list[tuple[int, int]]
+    fault: Fault | None
+
+
+def read_file(
+    file: InputFile,
+    config: InputSpec,
+    *,
+    split: Split,
+    max_rows: int = 512,
+    max_bytes: int = 64 << 20,
+) -> Iterator[pa.Table]:
+    """Read one input file.
+
+    Nothing in a row or file raises: what cannot become a trace is a row with `reason`, `column` and
+    `detail` (see `faults.REASONS`), and a file that cannot be read at all is one such row whose
+    `row` is null. `candidate` is left null.
+
+    Args:
+        file: From `list_inputs`.
+        config: Which columns, how many rows.
+        split: Cuts a response into sentences: half-open character spans that tile it.
+        max_rows: Rows per table.
+        max_bytes: Text per table (UTF-8 of prompts and responses), unless one row has more.
+
+    Yields:
+        Tables of the schema INGESTED in the file's order.
+
+    Raises:
+        ConfigError: if the config maps an unknown canonical column.
+        InputError: if the file has changed or gone since it was listed, or its file system fails
+            while it is read; the file is not at fault then, and another attempt may succeed.
+    """
+    names = resolve_columns(config.columns)
+    held: list[Ingested] = []
+    num_bytes = 0
+    with open_input(file) as source:
+        for raw in _read_rows(file, source, names, config.limit):
+            entry = _ingest(raw, names, split)
+            size = entry.trace.num_bytes if entry.trace else 0
+            if held and (len(held) == max_rows or num_bytes + size > max_bytes):
+                yield _to_table(file.uri, held)
+                held, num_bytes = [], 0
+            held.append(entry)
+            num_bytes += size
+    if held:
+        yield _to_table(file.uri, held)
+
+
+def _read_rows(
+    file: InputFile, source: Source, names: ColumnNames, limit: int | None
+) -> Iterator[Row]:
+    if file.size == 0:
+        return iter([(None, Fault("empty_file"))])
+    if file.format == "parquet":
+        return read_parquet(source, names, limit=limit)
+    return read_jsonl(source, file.compression, names, limit=limit)
+
+
+def _ingest(raw: Row, names: ColumnNames, split: Split) -> Ingested:
+    row, values = raw
+    if isinstance(values, Fault):
+        return Ingested(row, None, [], values)
+    try:
+        trace = to_trace(values)
+    except Fault as fault:
+        column = names.inputs.get(fault.column or "", fault.column)
+        return Ingested(row, None, [], Fault(fault.reason, column, fault.detail))
+    return Ingested(row, trace, split(trace.response), None)
+
+
+def _to_table(uri: str, entries: list[Ingested]) -> pa.Table:
+    columns: dict[str, pa.Array] = {
+        "file": pa.array([uri] * len(entries), pa.string()),
+        "row": pa.array([entry.row for entry in entries], pa.int64()),
+        "messages": pa.array([_messages(entry.trace) for entry in entries], MESSAGES),
+        "sentences": _spans(entries),
+        "candidate": pa.nulls(len(entries), pa.int32()),
+    }
+    for name in _FROM_TRACE:
+        values = [getattr(entry.trace, name, None) for entry in entries]
+        columns[name] = pa.array(values, INGESTED.field(name).type)
+    for name in _FROM_FAULT:
+        values = [getattr(entry.fault, name, None) for entry in entries]
+        columns[name] = pa.array(values, INGESTED.field(name).type)
+    return pa.table([columns[name] for name in INGESTED.names], schema=INGESTED)
+
+
+def _messages(trace: Trace | None) -> list[dict[str, str]] | None:
+    if trace is None:
+        return None
+    return [{"role": role, "content": content} for role, content in trace.messages]
+
+
+def _spans(entries: Iterable[Ingested]) -> pa.Array:
+    """The sentences of each trace as a list column, null for a fault.
+
+    Raises:
+        AssertionError: if the splitter's spans do not tile the response; it must never be scored.
+    """
+    entries = list(entries)
+    for entry in entries:
+        if entry.trace is not None:
+            _assert_tiles(entry.spans, len(entry.trace.response))
+    flat = np.array(list(chain.from_iterable(entry.spans for entry in entries)), np.int32)
+    flat = flat.reshape(-1, 2)
+    offsets = np.cumsum([0, *(len(entry.spans) for entry in entries)], dtype=np.int32)
+    spans = pa.StructArray.from_arrays(
+        [pa.array(flat[:, 0].copy()), pa.array(flat[:, 1].copy())],
+        fields=list(SENTENCES.value_type),
+    )
+    mask = pa.array([entry.trace is None for entry in entries], pa.bool_())
+    return pa.ListArray.from_arrays(pa.array(offsets), spans, type=SENTENCES, mask=mask)
+
+
+def _assert_tiles(spans: list[tuple[int, int]], num_chars: int) -> None:
+    ends = [0, *(end for _, end in spans)]
+    starts = [*(start for start, _ in spans), num_chars]
+    if ends != starts or any(start >= end for start, end in spans):
+        raise AssertionError(f"the sentences do not tile a response of {num_chars} characters")

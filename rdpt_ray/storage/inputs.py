@@ -1,0 +1,199 @@
+"""The input files of a job: which they are, and whether they have the columns that traces need."""
+
+import os
+from collections.abc import Mapping
+from glob import has_magic
+from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from rdpt_ray.errors import InputError
+from rdpt_ray.storage.columns import check_schema, resolve_columns
+from rdpt_ray.storage.faults import Fault
+from rdpt_ray.storage.read_parquet import open_parquet
+from rdpt_ray.storage.sources import (
+    Compression,
+    Format,
+    InputFile,
+    content_tag,
+    hash_content,
+    open_input,
+)
+
+_FORMATS: dict[str, Format] = {
+    ".parquet": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+}
+_COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
+
+
+class InputSpec(Protocol):
+    """The part of the config that says what to read (`rdpt_ray.config.InputConfig`)."""
+
+    @property
+    def path(self) -> str | list[str]:
+        """A file, a folder, a glob, or a list of them."""
+        ...
+
+    @property
+    def format(self) -> Literal["auto", "parquet", "jsonl"]:
+        """With `auto` the file's ending decides."""
+        ...
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Canonical name -> the input's column."""
+        ...
+
+    @property
+    def limit(self) -> int | None:
+        """Read only the first rows of each file."""
+        ...
+
+
+def list_inputs(config: InputSpec) -> list[InputFile]:
+    """List the files of a job, each once, sorted by URI.
+
+    A folder stands for the files below it that end in .parquet, .jsonl or .ndjson (JSONL also with
+    .gz or .zst behind), without those under a name that starts with `.` or `_`. A `.json` file must
+    be named or globbed, because folders of datasets hold other JSON as well.
+
+    Raises:
+        InputError: if a path does not exist, cannot be listed or matches no file, or the format of a
+            file cannot be told.
+    """
+    paths = [config.path] if isinstance(config.path, str) else config.path
+    if not all(paths) or not paths:
+        raise InputError("input.path is empty: name a file, a folder or a glob")
+    found: dict[str, tuple[str, str, dict[str, Any]]] = {}
+    for root in paths:
+        for path, info in _expand(root, config.format).items():
+            found.setdefault(_show(root, path), (root, path, info))
+    return [
+        _describe(index, uri, *found[uri], configured=config.format)
+        for index, uri in enumerate(sorted(found))
+    ]
+
+
+def check_columns(files: list[InputFile], config: InputSpec) -> None:
+    """Compare the config's columns with the schemas of the Parquet files; reads footers only.
+
+    Files that lack a column, or cannot be read, are quarantined later as long as one file is good.
+    It stops at the first file that has everything.
+
+    Raises:
+        ConfigError: if `input.columns` maps an unknown canonical name.
+        InputError: if no Parquet file has what a trace needs, or no file at all has a column that
+            the config maps, naming file, column, the columns there and how to map the nearest.
+    """
+    names = resolve_columns(config.columns)
+    unseen, faults, any_good = set(names.mapped), [], False
+    for file in files:
+        if file.format != "parquet":
+            unseen.clear()
+            continue
+        try:
+            with open_input(file) as source:
+                unseen -= check_schema(names, open_parquet(source).schema_arrow).keys()
+            any_good = True
+        except Fault as fault:
+            faults.append(f"{file.uri}: column {fault.column!r}: {fault.detail}")
+            if fault.reason == "corrupt_file":
+                faults.pop()
+        if any_good and not unseen:
+            return
+    if any_good and unseen:
+        name = min(unseen)
+        column = names.inputs[name]
+        raise InputError(f"input.columns.{name}: no input file has a column {column!r}")
+    if faults and not any_good:
+        more = f" (and {len(faults) - 1} more files)" if len(faults) > 1 else ""
+        raise InputError(faults[0] + more)
+
+
+def _expand(root: str, configured: str) -> dict[str, dict[str, Any]]:
+    """The files that one configured path stands for: path -> what the file system says of it."""
+    try:
+        fs, path = fsspec.core.url_to_fs(root)
+        try:
+            info = fs.info(path)
+        except FileNotFoundError:
+            if not has_magic(path):
+                raise InputError(f"input.path: {root} does not exist") from None
+            matches: dict[str, dict[str, Any]] = fs.glob(path, detail=True)
+            files = {name: info for name, info in matches.items() if info["type"] == "file"}
+            kept = {name: info for name, info in files.items() if _format(name, configured)}
+        else:
+            if info["type"] == "file":
+                return {path: info}
+            if info["type"] != "directory":
+                raise InputError(f"input.path: {root} is neither a file nor a folder")
+            files = fs.find(path, detail=True)
+            kept = {name: files[name] for name in files if _in_folder(name, path, configured)}
+    except (OSError, ValueError, ImportError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"input.path: {root} cannot be listed: {error}") from error
+    if not kept:
+        there = ", ".join(sorted(os.path.basename(name) for name in files)[:8])
+        raise InputError(
+            f"input.path: {root} matches no .parquet or .jsonl file (files there: {there or 'none'})"
+        )
+    return kept
+
+
+def _in_folder(path: str, folder: str, configured: str) -> bool:
+    inner = path[len(folder) :].strip("/")
+    if any(part.startswith((".", "_")) for part in inner.split("/")):
+        return False
+    format, ending = _ending(path)
+    return format is not None and ending != ".json" and configured in ("auto", format)
+
+
+def _ending(path: str) -> tuple[Format | None, str]:
+    stem, ending = os.path.splitext(path.lower())
+    if ending in _COMPRESSIONS:
+        ending = os.path.splitext(stem)[1]
+        return ("jsonl" if _FORMATS.get(ending) == "jsonl" else None), ending
+    return _FORMATS.get(ending), ending
+
+
+def _format(path: str, configured: str) -> Format | None:
+    if configured == "parquet" or configured == "jsonl":
+        return configured
+    return _ending(path)[0]
+
+
+def _show(root: str, path: str) -> str:
+    """The URI for people: relative if the configured path is, without login, query and fragment."""
+    fs = fsspec.core.url_to_fs(root)[0]
+    first, chain, rest = root.partition("::")
+    if isinstance(fs, LocalFileSystem) and "://" not in root:
+        path = os.path.normpath(path)
+        return path if os.path.isabs(root) or root[0] == "~" else os.path.relpath(path)
+    parts = urlsplit(fs.unstrip_protocol(path))
+    netloc = parts.netloc.rpartition("@")[2]
+    if parts.scheme in ("http", "https"):
+        parts = parts._replace(query="", fragment="")
+    uri = parts._replace(netloc=netloc).geturl()
+    return f"{uri}::{rest}" if chain and "://" in first else uri
+
+
+def _describe(
+    index: int, uri: str, root: str, path: str, info: dict[str, Any], *, configured: str
+) -> InputFile:
+    format = _format(path, configured)
+    if format is None:
+        endings = ", ".join(_FORMATS)
+        raise InputError(f"{uri}: the ending tells no format (known: {endings}); set input.format")
+    ending = os.path.splitext(path.lower())[1]
+    size, tag = info.get("size"), content_tag(info)
+    if size is None or not tag:
+        size, digest = hash_content(root, path, uri)
+        tag = tag or digest
+    compression = _COMPRESSIONS.get(ending) if format == "jsonl" else None
+    return InputFile(index, uri, format, compression, size, f"{size}-{tag}", root, path)

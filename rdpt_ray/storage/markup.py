@@ -1,0 +1,88 @@
+"""Reasoning markup: a response as a model wrote it -> its reasoning and its answer, tags removed."""
+
+import re
+
+from rdpt_ray.storage.faults import Fault
+
+_SYMBOLS = {
+    "<think>": "T",
+    "</think>": "t",
+    "<|begin_of_thought|>": "B",
+    "<|end_of_thought|>": "b",
+    "<|begin_of_solution|>": "S",
+    "<|end_of_solution|>": "s",
+}
+
+_LAYOUTS = {
+    "": "a",
+    "Tt": ".ra",
+    "t": "ra",  # the opener was in the generation prompt
+    "Bb": ".ra",
+    "b": "ra",
+    "BbSs": ".r.a.",
+    "bSs": "r.a.",
+    "BbS": ".r.a",
+    "bS": "r.a",
+    "Ss": ".a.",
+    "S": ".a",
+}
+"""Tags in order -> what stands around them: r reasoning, a answer, `.` only white space."""
+
+_TAG = re.compile("(<(?:/?think>|\\|(?:begin|end)_of_(?:thought|solution)\\|>))")
+
+
+def split_markup(text: str, column: str) -> tuple[str, str, bool]:
+    """Split a response into reasoning and answer.
+
+    Every tag may occur once and only in an order of `_LAYOUTS`. A response that also quotes a tag
+    (a trace about chat formats) cannot be told from a broken one, and tags left in the text would
+    be special tokens to some models and plain text to others: it is refused.
+
+    Args:
+        text: The response with its markup, if any.
+        column: Its column, for the fault.
+
+    Returns:
+        reasoning, answer (both unstripped; reasoning is empty without markup), and whether the
+        answer is whole: False if `<|begin_of_solution|>` is never closed.
+
+    Raises:
+        Fault: `unclosed_reasoning` if reasoning is opened and never closed, `ambiguous_markup` if
+            the tags or the text around them are in no known order.
+    """
+    parts = _TAG.split(text)
+    pieces, tags = parts[::2], parts[1::2]
+    sequence = "".join(_SYMBOLS[tag] for tag in tags)
+    if ("T" in sequence and "t" not in sequence) or ("B" in sequence and "b" not in sequence):
+        opener = next(tag for tag in tags if _SYMBOLS[tag] in "TB")
+        raise Fault("unclosed_reasoning", column, f"{opener} is never closed")
+    layout = _LAYOUTS.get(sequence)
+    if layout is None:
+        shown = " ".join(tags[:6]) + (" ..." if len(tags) > 6 else "")
+        raise Fault("ambiguous_markup", column, f"cannot split at the tags {shown}")
+    found = {"r": "", "a": ""}
+    for role, piece in zip(layout, pieces, strict=True):
+        if role != ".":
+            found[role] = piece
+        elif piece.strip():
+            raise Fault(
+                "ambiguous_markup", column, f"text outside the tags: {piece.strip()[:80]!a}"
+            )
+    return found["r"], found["a"], not sequence.endswith("S")
+
+
+def join_canonical(reasoning: str, answer: str) -> tuple[str, int]:
+    """The canonical response, and where its answer starts.
+
+    Both are stripped of outer white space and joined by a blank line. Without reasoning the answer
+    starts at 0; without an answer it starts at the end.
+
+    Returns:
+        text, answer_start (characters, 0 <= answer_start <= len(text)).
+    """
+    reasoning, answer = reasoning.strip(), answer.strip()
+    if not reasoning:
+        return answer, 0
+    if not answer:
+        return reasoning, len(reasoning)
+    return f"{reasoning}\n\n{answer}", len(reasoning) + 2
