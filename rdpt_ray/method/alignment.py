@@ -21,18 +21,13 @@ def first_inked(text: str, token_spans: ArrayLike) -> NDArray[np.int64]:
         token_spans: [tokens, 2] half-open character offsets into `text`.
 
     Returns:
-        [tokens] int64 positions in [0, len(text)).
+        [tokens] int64 positions in [0, len(text)); a token at the very end gets the last character.
     """
-    spans = np.asarray(token_spans, dtype=np.int64).reshape(-1, 2)
-    starts = np.minimum(spans[:, 0], max(len(text) - 1, 0))
-    for index in np.flatnonzero(spans[:, 1] > spans[:, 0]):
-        start, end = spans[index]
-        if text[start].isspace():
-            piece = text[start:end]
-            blank = len(piece) - len(piece.lstrip())
-            if blank < len(piece):
-                starts[index] = start + blank
-    return starts
+    starts, ends = np.asarray(token_spans, dtype=np.int64).reshape(-1, 2).T
+    characters = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<U1")
+    inked = np.flatnonzero(~np.char.isspace(characters))
+    following = np.append(inked, len(text))[np.searchsorted(inked, starts)]
+    return np.minimum(np.where(following < ends, following, starts), max(len(text) - 1, 0))
 
 
 def sentence_of_token(

@@ -61,6 +61,7 @@ def classify_codes(
     """As `classify`, but as int8 indices into `NAMES` (-1: no class)."""
     teacher_prob = np.asarray(teacher, dtype=np.float64)
     student_prob = np.asarray(student, dtype=np.float64)
+    _same_shape(teacher_prob, student_prob)
     teacher_student = teacher_prob - student_prob
     known = ~np.isnan(teacher_student)
     rules = [
@@ -70,6 +71,7 @@ def classify_codes(
     rest = Provenance.COMMON
     if distilled is not None:
         distilled_prob = np.asarray(distilled, dtype=np.float64)
+        _same_shape(teacher_prob, distilled_prob)
         known &= ~np.isnan(distilled_prob)
         shared = (
             (np.abs(student_prob - distilled_prob) <= alpha)
@@ -112,6 +114,12 @@ def classify(
         [sentences] object array of `Provenance` values, None where any probability is NaN.
 
     Raises:
-        ValueError: if the arrays differ in shape (from numpy).
+        ValueError: if the arrays differ in shape.
     """
     return NAMES[classify_codes(teacher, student, distilled, alpha=alpha, beta=beta)]
+
+
+def _same_shape(left: NDArray[np.float64], right: NDArray[np.float64]) -> None:
+    """numpy would stretch a single sentence over all of them."""
+    if left.shape != right.shape:
+        raise ValueError(f"probabilities of {left.shape} sentences against {right.shape}")

@@ -57,7 +57,7 @@ def teacher_ratio(candidate: Candidate) -> float:
 
 def fewest(candidate: Candidate) -> float:
     """Fewest Teacher sentences (the paper's adverse control)."""
-    return -float(num_teacher(candidate))
+    return float(-num_teacher(candidate))
 
 
 def longest(candidate: Candidate) -> float:
@@ -67,13 +67,13 @@ def longest(candidate: Candidate) -> float:
 
 def shortest(candidate: Candidate) -> float:
     """Fewest characters."""
-    return -float(candidate.num_chars)
+    return float(-candidate.num_chars)
 
 
 def random(candidate: Candidate, *, seed: int = 0) -> float:
     """A number in [0, 1) that depends on the seed and the trace alone, so order and workers do not matter."""
     digest = hashlib.sha256(f"{seed}:{candidate.trace_id}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+    return int.from_bytes(digest[:6], "big") / 2**48
 
 
 def mean_logprob(sums: NDArray[np.float64], tokens: NDArray[np.int64]) -> float:
