@@ -53,7 +53,9 @@ def trace(
 
 @app.command()
 def report(
-    run: Annotated[str, typer.Argument(help="A finished run's folder, as `rdpt curate` printed it.")],
+    run: Annotated[
+        str, typer.Argument(help="A finished run's folder, as `rdpt curate` printed it.")
+    ],
 ) -> None:
     """Show a finished run's outcome again and write its report anew; nothing is computed."""
     from rdpt_ray.publish.facts import RunFacts

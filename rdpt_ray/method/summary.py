@@ -18,10 +18,14 @@ from rdpt_ray.method.alignment import Span
 from rdpt_ray.method.provenance import NAMES, Provenance
 
 MAX_POSITIONS = 200
-"""Sentence positions counted one by one; later ones hold too few traces to read (the paper looks at the first)."""
+"""Sentence positions counted one by one; later ones hold too few traces to read."""
 
 NUM_POINTS = 1500
 """Traces in the length sample; enough for a scatter plot, small enough to carry."""
+
+TOTALS = ("rows_read", "selected", "rejected", "quarantined", "num_prompts")
+COUNTERS = ("drop_reasons", "quarantine_reasons", "classes", "classes_selected")
+ENTRIES = ("points", "most_teacher", "least_teacher")
 
 UNSCORED = "UNSCORED"
 """Name in the counts of sentences without a class."""
@@ -40,7 +44,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One trace to be shown sentence by sentence. Lists have one entry per sentence, None where not scored."""
+    """One trace to be shown sentence by sentence; lists hold None where a sentence is not scored."""
 
     trace_id: str
     prompt: str
@@ -81,7 +85,7 @@ class Summary:
     classes_selected: Counter[str] = field(default_factory=Counter)
     """Sentences of selected traces by class."""
     positions: dict[str, list[int]] = field(default_factory=dict)
-    """Class -> number of sentences at position 0, 1, 2, ... (at most MAX_POSITIONS) over all scored traces."""
+    """Class -> number of sentences at position 0, 1, 2, ... (MAX_POSITIONS) over scored traces."""
     points: list[Point] = field(default_factory=list)
     """The NUM_POINTS traces with the smallest trace_id: a uniform sample."""
     most_teacher: list[Example] = field(default_factory=list)
@@ -102,7 +106,7 @@ class Summary:
         self.points.append(point)
         self.most_teacher.append(example)
         self.least_teacher.append(example)
-        if len(self.points) > 2 * NUM_POINTS or len(self.most_teacher) > 4 * self.num_examples:
+        if len(self.points) > 2 * NUM_POINTS or len(self.most_teacher) > 4 * self.num_examples + 50:
             self._trim()
 
     def _trim(self) -> None:
@@ -112,11 +116,7 @@ class Summary:
 
     def __add__(self, other: "Summary") -> "Summary":
         merged = Summary(num_examples=self.num_examples)
-        for name in ("rows_read", "selected", "rejected", "quarantined", "num_prompts"):
-            setattr(merged, name, getattr(self, name) + getattr(other, name))
-        for name in ("drop_reasons", "quarantine_reasons", "classes", "classes_selected"):
-            setattr(merged, name, getattr(self, name) + getattr(other, name))
-        for name in ("points", "most_teacher", "least_teacher"):
+        for name in (*TOTALS, *COUNTERS, *ENTRIES):
             setattr(merged, name, getattr(self, name) + getattr(other, name))
         for name in self.positions.keys() | other.positions.keys():
             merged.positions[name] = _add_lists(
@@ -128,7 +128,7 @@ class Summary:
     def finished(self) -> "Summary":
         """This summary trimmed and in a fixed order, ready to be shown or stored."""
         merged = self + Summary(num_examples=self.num_examples)
-        for name in ("drop_reasons", "quarantine_reasons", "classes", "classes_selected"):
+        for name in COUNTERS:
             setattr(merged, name, Counter(dict(sorted(getattr(merged, name).items()))))
         merged.positions = dict(sorted(merged.positions.items()))
         return merged
@@ -140,13 +140,18 @@ class Summary:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
-        return asdict(self)
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        for name in COUNTERS:
+            values[name] = dict(values[name])
+        for name in ENTRIES:
+            values[name] = [asdict(entry) for entry in values[name]]
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Summary":
         """The inverse of `to_dict`."""
         parsed = dict(values)
-        for name in ("drop_reasons", "quarantine_reasons", "classes", "classes_selected"):
+        for name in COUNTERS:
             parsed[name] = Counter(parsed[name])
         parsed["points"] = [Point(**point) for point in parsed["points"]]
         for name in ("most_teacher", "least_teacher"):

@@ -23,6 +23,9 @@ def connected() -> Iterator[None]:
         ray.init(logging_level=logging.WARNING, log_to_driver=False)
     else:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Ray prints an error line for every actor pool that can restart its actors (ray#53727); on a
+        # laptop that is noise in the middle of the progress bars. Workers' own logs are not affected.
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
         ray.init(
             address="local",

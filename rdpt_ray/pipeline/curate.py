@@ -43,6 +43,7 @@ from rdpt_ray.storage.runs import (
 )
 
 Kind = Literal["curate", "trace"]
+Identities = dict[Role, ModelIdentity]
 
 LIBRARIES = ("ray", "torch", "transformers", "tokenizers", "pyarrow", "nupunkt", "numpy")
 
@@ -92,7 +93,7 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
     files = list_inputs(config.input)
     check_columns(files, config.input)
     models = _models(config, kind)
-    identities = {role: _identity(model) for role, model in models.items()}
+    identities: Identities = {role: _identity(model) for role, model in models.items()}
     store = open_root(config.store)
     identity = run_id(config.name, _what_decides(config, kind, files, identities))
     folder = run_folder(identity)
@@ -164,7 +165,7 @@ def _identity(model: ModelConfig) -> ModelIdentity:
 def _check_model(role: Role, model: ModelConfig, identity: ModelIdentity) -> None:
     """Load the tokenizer here and now: a model that cannot score must not cost a GPU first."""
     encoder = load_encoder(
-        identity.model, identity.revision, model.chat_template, model.chat_template_kwargs
+        identity.location, identity.revision, model.chat_template, model.chat_template_kwargs
     )
     try:
         encoder.encode([{"role": "user", "content": "1 + 1 = ?"}], "2.")
@@ -179,7 +180,7 @@ def _what_decides(
     config: CurateConfig,
     kind: Kind,
     files: Sequence[InputFile],
-    identities: dict[Role, ModelIdentity],
+    identities: Identities,
 ) -> dict[str, Any]:
     """Everything that decides the run's tables; pools and paths are not among it."""
     return {
@@ -313,7 +314,7 @@ def _finished(store: Root, folder: str, models: dict[Role, ModelConfig]) -> Run:
 def _manifest(
     config: CurateConfig,
     files: Sequence[InputFile],
-    identities: dict[Role, ModelIdentity],
+    identities: Identities,
     facts: RunFacts,
     summary: Summary,
 ) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import ray
 
 from rdpt_ray.config import InputConfig
@@ -69,11 +70,8 @@ def ingest(files: list[InputFile], config: InputConfig, to: Destination) -> list
     sources = ray.data.from_items(
         [{"index": index} for index in range(len(files))], override_num_blocks=len(files)
     )
-    rows = sources.map_batches(
-        partial(read_rows, files=files, config=config, num_buckets=to.num_buckets),
-        batch_size=1,
-        num_cpus=1,
-    )
+    read: Any = partial(read_rows, files=files, config=config, num_buckets=to.num_buckets)
+    rows = sources.map_batches(read, batch_size=1, num_cpus=1)
     buckets = rows.groupby("bucket", num_partitions=to.num_buckets).map_groups(
         partial(write_bucket, to=to), batch_format="pyarrow", num_cpus=1
     )
@@ -108,7 +106,7 @@ def write_bucket(rows: pa.Table, *, to: Destination) -> pa.Table:
     rows = _number_candidates(_mark_duplicates(rows))
     ledger = rows.select(ROWS.names).cast(ROWS)
     to.store.write_table(f"{to.run}/rows/bucket={bucket:04d}.parquet", ledger)
-    good = rows.filter(pa.compute.is_null(rows.column("reason"))).select(TRACES.names)
+    good = rows.filter(pc.field("reason").is_null()).select(TRACES.names)
     parts = _store_traces(good, bucket, to)
     record = {
         "bucket": bucket,

@@ -96,10 +96,10 @@ class ScorePart:
         """
         self._store, self._dataset, self._model_key = store, dataset, identity.key
         encoder = load_encoder(
-            identity.model, identity.revision, model.chat_template, model.chat_template_kwargs
+            identity.location, identity.revision, model.chat_template, model.chat_template_kwargs
         )
         engine = load_engine(
-            identity.model,
+            identity.location,
             identity.revision,
             model.dtype,
             use_gpu=model.pool.num_gpus > 0,

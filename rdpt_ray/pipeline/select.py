@@ -4,6 +4,7 @@ A bucket holds all candidates of its prompts, so its outcome is a pure function 
 and their scores: no shuffle, and the same bytes whatever the order and the number of workers.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -56,21 +57,18 @@ def select(buckets: list[IngestedBucket], job: Selection) -> Iterator[Summary]:
     items = ray.data.from_items(
         [{"index": index} for index in range(len(buckets))], override_num_blocks=len(buckets)
     )
-    summaries = items.map_batches(
-        partial(select_buckets, buckets=buckets, job=job), batch_size=1, num_cpus=1
-    )
+    body: Any = partial(select_buckets, buckets=buckets, job=job)
+    summaries = items.map_batches(body, batch_size=1, num_cpus=1)
     for row in summaries.iter_rows():
-        yield Summary.from_dict(row["summary"])
+        yield Summary.from_dict(json.loads(row["summary"]))
 
 
 def select_buckets(
     batch: dict[str, Any], *, buckets: list[IngestedBucket], job: Selection
-) -> dict[str, Any]:
-    """Body of the tasks: one bucket to its tables and its summary."""
-    summaries = np.empty(len(batch["index"]), dtype=object)
-    for place, index in enumerate(batch["index"]):
-        summaries[place] = select_bucket(buckets[int(index)], job).to_dict()
-    return {"summary": summaries}
+) -> dict[str, list[str]]:
+    """Body of the tasks: one bucket to its tables and its summary, as JSON."""
+    summaries = [select_bucket(buckets[int(index)], job) for index in batch["index"]]
+    return {"summary": [json.dumps(summary.to_dict()) for summary in summaries]}
 
 
 @dataclass(frozen=True, slots=True)

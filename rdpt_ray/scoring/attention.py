@@ -56,7 +56,7 @@ def packed_attention(
         raise NotImplementedError("soft-capped attention scores and attention sinks")
     if windows_seen is not None and sliding_window is not None:
         windows_seen.append(sliding_window)
-    _, num_heads, num_tokens, _ = query.shape
+    num_heads, num_tokens = query.shape[1:3]
     output = query.new_empty(1, num_tokens, num_heads, value.shape[-1])
     start = 0
     for length in segments or [num_tokens]:

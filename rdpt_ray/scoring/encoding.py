@@ -69,7 +69,7 @@ class TraceEncoder:
         Raises:
             Exception: one of TEMPLATE_FAULTS, if the template refuses the messages (an unknown role, say).
         """
-        prompt_ids = self._tokenizer.apply_chat_template(
+        prompt_ids: Any = self._tokenizer.apply_chat_template(
             messages,
             add_generation_prompt=True,
             tokenize=True,

@@ -18,7 +18,7 @@ def tiled_logprobs(
     bias_V: torch.Tensor | None,
     targets_R: torch.Tensor,
 ) -> torch.Tensor:
-    """log softmax(hidden @ weight.T + bias)[target] for each row.
+    """Log softmax(hidden @ weight.T + bias)[target] for each row.
 
     Args:
         hidden_RE: [R, E] hidden states at the positions that predict the targets, any float dtype.

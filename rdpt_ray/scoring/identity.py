@@ -31,6 +31,8 @@ class ModelIdentity:
 
     model: str
     """As configured: local folder or Hub id."""
+    location: str
+    """What to load: the folder's absolute path, since workers stand elsewhere, or the Hub id."""
     weights: str
     """Commit of a Hub model, or sha256 over a local folder's files."""
     is_local: bool
@@ -50,6 +52,7 @@ class ModelIdentity:
     def key(self) -> str:
         """Readable and unique: the model's last name and 16 hex digits of all that changes its scores."""
         facts = asdict(self)
+        del facts["location"]
         if self.is_local:
             del facts["model"]
         canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"), default=str)
@@ -77,6 +80,7 @@ def identify(
         template_sha = hashlib.sha256(read_template(chat_template).encode()).hexdigest()
     return ModelIdentity(
         model=model,
+        location=str(folder.resolve()) if folder.is_dir() else model,
         weights=_hash_folder(folder) if folder.is_dir() else _resolve_commit(model, revision),
         is_local=folder.is_dir(),
         dtype=dtype,

@@ -8,6 +8,7 @@ model that differs takes the plain path, one trace at a time, and says so in the
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +42,7 @@ class TransformersEngine:
         self._device = next(model.parameters()).device
         config = model.config.get_text_config()
         self._context_length: int | None = getattr(config, "max_position_embeddings", None)
+        self._head: Any = model.get_output_embeddings()
         self._packs = self._can_pack()
 
     @property
@@ -82,8 +84,7 @@ class TransformersEngine:
             predicts.append(torch.arange(first, first + len(sequence.response_ids)))
             start += len(sequence)
         rows = torch.cat(predicts).to(self._device)
-        head = self._model.get_output_embeddings()
-        values = tiled_logprobs(hidden_TE[rows], head.weight, head.bias, ids[rows + 1])
+        values = tiled_logprobs(hidden_TE[rows], self._head.weight, self._head.bias, ids[rows + 1])
         counts = [len(sequence.response_ids) for sequence in batch]
         return [piece.cpu().numpy() for piece in values.split(counts)]
 
@@ -100,8 +101,9 @@ class TransformersEngine:
         """Compare the two paths on two short random sequences packed together."""
         config = self._model.config.get_text_config()
         layer_types = getattr(config, "layer_types", None) or ["full_attention"]
-        head = self._model.get_output_embeddings()
-        if not self._model._supports_attention_backend or not isinstance(head, torch.nn.Linear):
+        if not self._model._supports_attention_backend or not isinstance(
+            self._head, torch.nn.Linear
+        ):
             return self._declined("it does not support transformers' attention interface")
         if not set(layer_types) <= {"full_attention", "sliding_attention"}:
             return self._declined(f"it has layers of type {sorted(set(layer_types))}")
@@ -109,7 +111,7 @@ class TransformersEngine:
         ids = generator.integers(0, config.vocab_size, size=48).tolist()
         probe = [TokenSequence(ids[:3], ids[3:20]), TokenSequence(ids[20:21], ids[21:])]
         expected = np.concatenate([self._plain(sequence) for sequence in probe])
-        own_attention = self._model.config._attn_implementation
+        own_attention: Any = self._model.config._attn_implementation
         windows_seen: list[int] = []
         self._model.set_attn_implementation(attention.NAME)
         try:
@@ -161,4 +163,5 @@ def load_engine(
         raise ModelError(f"model {model}: cannot be loaded: {error}") from error
     if use_gpu and not torch.cuda.is_available():
         raise ModelError(f"model {model}: pool.num_gpus > 0, but this actor sees no CUDA device")
-    return TransformersEngine(loaded.eval().to("cuda" if use_gpu else "cpu"))
+    placed: Any = loaded.eval()
+    return TransformersEngine(placed.to("cuda" if use_gpu else "cpu"))

@@ -9,6 +9,7 @@ import io
 import os
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 import fsspec
 import pyarrow as pa
@@ -55,7 +56,8 @@ class Root:
             StoreError: naming the file, if it cannot be read.
         """
         try:
-            return self._fs.cat_file(self.path(name))
+            content: Any = self._fs.cat_file(self.path(name))
+            return content
         except OSError as error:
             raise StoreError(f"{self.show(name)}: cannot be read: {error}") from error
 

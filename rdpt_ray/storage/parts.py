@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from rdpt_ray.errors import StoreError
 from rdpt_ray.storage.files import Root
@@ -77,7 +76,7 @@ def cut_into_parts(traces: pa.Table, part_chars: int = PART_CHARS) -> Iterator[p
     Rows are ordered by prompt_id and trace_id first, so the cut does not depend on the input's order.
     """
     ordered = traces.sort_by([("prompt_id", "ascending"), ("trace_id", "ascending")])
-    sizes = pc.utf8_length(ordered.column("response")).to_pylist()
+    sizes = [len(response) for response in ordered.column("response").to_pylist()]
     start, held = 0, 0
     for index, size in enumerate(sizes):
         if held and held + size > part_chars:

@@ -1,4 +1,4 @@
-"""Every table of the store: column by column, in the order they are written. docs/data.md explains each one."""
+"""Every table of the store, column by column in the order they are written (docs/data.md)."""
 
 import pyarrow as pa
 
