@@ -146,10 +146,10 @@ def load_config(uri: str | Path, overrides: list[str] | None = None) -> CurateCo
     try:
         with fsspec.open(str(uri), "rt", encoding="utf-8") as file:
             tree = yaml.safe_load(file)  # pyright: ignore[reportArgumentType]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config {uri}: cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"config {uri}: not valid YAML: {error}") from error
+    except (OSError, ValueError, ImportError) as error:  # no such file, protocol, text or date
+        raise ConfigError(f"config {uri}: cannot be read: {error}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"config {uri}: expected a mapping of keys, got {type(tree).__name__}")
     for override in overrides or []:
@@ -174,7 +174,7 @@ def apply_override(tree: dict[str, Any], override: str) -> None:
             raise ConfigError(f"override {override!r}: {section!r} is a value, not a section")
     try:
         node[key] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"override {override!r}: value is not valid YAML: {error}") from error
 
 

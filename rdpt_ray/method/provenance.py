@@ -120,6 +120,6 @@ def classify(
 
 
 def _same_shape(left: NDArray[np.float64], right: NDArray[np.float64]) -> None:
-    """numpy would stretch a single sentence over all of them."""
+    """Alone, numpy would stretch a single sentence over all of them."""
     if left.shape != right.shape:
         raise ValueError(f"probabilities of {left.shape} sentences against {right.shape}")

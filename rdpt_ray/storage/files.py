@@ -8,6 +8,8 @@ short file that reads as a valid one (seen with local disk, S3 and Parquet write
 import io
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,14 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from rdpt_ray.errors import StoreError
+
+try:  # s3fs lets these through: no credentials, no such endpoint
+    from botocore.exceptions import BotoCoreError
+except ImportError:
+    BotoCoreError = OSError
+
+FAULTS = (OSError, BotoCoreError)
+"""What a file system raises when it cannot do what it was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +38,10 @@ class Root:
 
     @property
     def _fs(self) -> fsspec.AbstractFileSystem:
-        return fsspec.core.url_to_fs(self.uri)[0]
+        """Never with a remembered listing: s3fs then denies files that another process has written."""
+        fs = fsspec.core.url_to_fs(self.uri)[0]
+        fs.invalidate_cache()
+        return fs
 
     def path(self, name: str) -> str:
         """The full path of a name, without protocol."""
@@ -39,13 +52,26 @@ class Root:
         return f"{self.uri.rstrip('/')}/{name}"
 
     def exists(self, name: str) -> bool:
-        """Whether a file of this name is there."""
-        return self._fs.isfile(self.path(name))
+        """Whether a file of this name is there.
+
+        Raises:
+            StoreError: if that cannot be known (fsspec's own `isfile` answers False then).
+        """
+        with self._naming(name, "looked up"):
+            try:
+                return self._fs.info(self.path(name))["type"] == "file"
+            except (FileNotFoundError, NotADirectoryError):
+                return False
 
     def names(self, folder: str) -> list[str]:
-        """Every finished file below a folder, sorted, relative to the root; empty if there is none."""
+        """Every finished file below a folder, sorted, relative to the root; empty if there is none.
+
+        Raises:
+            StoreError: naming the folder, if it cannot be listed.
+        """
         top = self.path("")
-        found = self._fs.find(self.path(folder)) if self._fs.exists(self.path(folder)) else []
+        with self._naming(folder, "listed"):
+            found = self._fs.find(self.path(folder)) if self._fs.exists(self.path(folder)) else []
         relative = (path[len(top) :] for path in found)
         return sorted(name for name in relative if not name.rsplit("/", 1)[-1].startswith("."))
 
@@ -55,11 +81,9 @@ class Root:
         Raises:
             StoreError: naming the file, if it cannot be read.
         """
-        try:
+        with self._naming(name, "read"):
             content: Any = self._fs.cat_file(self.path(name))
             return content
-        except OSError as error:
-            raise StoreError(f"{self.show(name)}: cannot be read: {error}") from error
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Make a file appear, whole, replacing one of the same name.
@@ -67,13 +91,11 @@ class Root:
         Raises:
             StoreError: naming the file, if it cannot be written; nothing has become visible then.
         """
-        try:
+        with self._naming(name, "written"):
             if isinstance(self._fs, LocalFileSystem):
                 _replace(self.path(name), data)
             else:
                 self._fs.pipe_file(self.path(name), data)
-        except OSError as error:
-            raise StoreError(f"{self.show(name)}: cannot be written: {error}") from error
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """A Parquet file as a table.
@@ -81,9 +103,10 @@ class Root:
         Raises:
             StoreError: naming the file, if it is missing or not valid Parquet.
         """
+        content = io.BytesIO(self.read_bytes(name))
         try:
-            return pq.read_table(io.BytesIO(self.read_bytes(name)), columns=columns)
-        except pa.ArrowException as error:
+            return pq.read_table(content, columns=columns, page_checksum_verification=True)
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise StoreError(
                 f"{self.show(name)}: not a valid Parquet file ({error}); delete it and rerun"
             ) from error
@@ -104,14 +127,30 @@ class Root:
             compression_level=3,
             row_group_size=1024,
             write_page_index=True,
+            write_page_checksum=True,
         )
         self.write_bytes(name, buffer.getvalue())
 
+    @contextmanager
+    def _naming(self, name: str, done: str) -> Iterator[None]:
+        """Turn a file system's fault into a StoreError that names the file."""
+        try:
+            yield
+        except FAULTS as error:
+            raise StoreError(f"{self.show(name)}: cannot be {done}: {error}") from error
+
 
 def open_root(uri: str) -> Root:
-    """A store or run folder by URI; a local path is made absolute."""
-    fs, path = fsspec.core.url_to_fs(uri)
-    return Root(path if isinstance(fs, LocalFileSystem) else uri.rstrip("/"))
+    """A store or run folder by URI; a local path is made absolute.
+
+    Raises:
+        StoreError: if there is no such kind of URI, or the library that reads it is missing.
+    """
+    try:
+        fs, path = fsspec.core.url_to_fs(uri)
+    except (ValueError, ImportError) as error:
+        raise StoreError(f"{uri}: cannot be opened: {error}") from error
+    return Root(path if isinstance(fs, LocalFileSystem) else uri)
 
 
 def _replace(path: str, data: bytes) -> None:

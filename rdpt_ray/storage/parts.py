@@ -79,11 +79,11 @@ def cut_into_parts(traces: pa.Table, part_chars: int = PART_CHARS) -> Iterator[p
     sizes = [len(response) for response in ordered.column("response").to_pylist()]
     start, held = 0, 0
     for index, size in enumerate(sizes):
-        if held and held + size > part_chars:
+        if index > start and held + size > part_chars:
             yield ordered.slice(start, index - start)
             start, held = index, 0
         held += size
-    if held:
+    if start < ordered.num_rows:
         yield ordered.slice(start)
 
 

@@ -42,8 +42,15 @@ def write_json(root: Root, name: str, value: Any) -> None:
 
 
 def read_json(root: Root, name: str) -> Any:
-    """Read back what `write_json` wrote."""
-    return json.loads(root.read_bytes(name))
+    """Read back what `write_json` wrote.
+
+    Raises:
+        StoreError: naming the file, if it is missing or not valid JSON.
+    """
+    try:
+        return json.loads(root.read_bytes(name))
+    except ValueError as error:
+        raise StoreError(f"{root.show(name)}: not valid JSON ({error})") from error
 
 
 def read_manifest(run: Root) -> dict[str, Any]:
