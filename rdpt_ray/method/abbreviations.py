@@ -17,14 +17,12 @@ _PLAIN_WORDS = (
 _MORE_ABBREVIATIONS = ["thm", "lem", "cor", "defn", "wrt", "mins", "secs", "deg", "coef"]
 
 # These introduce what follows, capital or not.
-NEVER_FINAL = frozenset(
-    "e.g i.e eg ie cf vs viz approx ca resp esp incl w.r.t wrt s.t w.l.o.g wlog".split()
-)
+NEVER_FINAL = frozenset("e.g i.e eg ie cf vs viz ca esp incl w.r.t wrt s.t w.l.o.g wlog".split())
 # These may stand before a capital that is a name or a label, so nupunkt decides.
 BEFORE_NAMES = frozenset(
     "mr mrs ms mx dr prof st mt ft rev hon gen col capt lt sgt gov sen rep pres messrs mme mlle"
     " fig figs eq eqs eqn eqns sec secs ch chap vol pt thm lem prop cor def ex exs ref refs app"
-    " jan feb mar apr jun jul aug sep sept oct nov dec univ dept inst jr sr deg".split()
+    " jan feb mar apr jun jul aug sep sept oct nov dec univ dept inst jr sr deg approx resp".split()
 )
 # After a single capital and a stop, these begin a sentence and are no surname ("the set S. Then").
 STARTERS = frozenset(

@@ -23,6 +23,9 @@ _HEAD = re.compile(r"(\*{1,3}|_{1,2})(?=[^\s*_])[^*_\n]{1,50}[.:!?]\1[ \t]++(?=\
 _LOWER_WORD = re.compile(
     r"(?:[^\W\d_A-Z][^\W\d_]++|a(?=[ \t]+[a-z]{2}))(?=[\s,.;:?!)'\u2019\"-])(?![ \t]*[=<>])"
 )
+# "2 units", but not "2 mod 5".
+_COUNT = re.compile(r"\d[\d.,]*+%?[ \t]+(?!(?:mod|times|plus|minus|is|equals)\b)[a-z]{2}")
+_FINAL = (".", "!", "?", ":", ";", "\u2026")
 _GOES_ON = INLINE + '("\u201c'
 _UNFINISHED = re.compile(
     r"(?:^|[\s(])(?:[Tt]he|an|of|and|or|than|from|with|into|by|if|because|whose|every|its|their|our"
@@ -42,15 +45,20 @@ def line_cuts(masked: str) -> tuple[set[int], set[int]]:
     """
     cuts: set[int] = set()
     glued = _marks(masked, len(masked) - len(masked.lstrip()))
+    wrapped = False  # a line of this paragraph has gone on in the next one
     for gap in _BREAK.finditer(masked, 0, len(masked.rstrip())):
         start, end = gap.span()
-        if masked.count("\n", start, end) > 1 or _ends_line(masked, start, end):
+        new_paragraph = masked.count("\n", start, end) > 1
+        if new_paragraph or _ends_line(masked, start, end, wrapped):
             cuts.add(end)
             glued |= _marks(masked, end)
+            wrapped = wrapped and not new_paragraph
+        else:
+            wrapped = True
     return cuts, glued
 
 
-def _ends_line(masked: str, start: int, end: int) -> bool:
+def _ends_line(masked: str, start: int, end: int, wrapped: bool) -> bool:
     before, following = masked[max(0, start - 24) : start].rstrip(), masked[end]
     if before.endswith(BLOCK) or following == BLOCK:
         return True
@@ -60,6 +68,8 @@ def _ends_line(masked: str, start: int, end: int) -> bool:
         return True
     if _LOWER_WORD.match(masked, end):
         return before.endswith((":", "\uff1a"))
+    if wrapped and (following in _GOES_ON or _COUNT.match(masked, end)):
+        return before.endswith(_FINAL)
     return not ((following.isalnum() or following in _GOES_ON) and _UNFINISHED.search(before))
 
 
