@@ -5,11 +5,20 @@ Unknown keys are refused with the nearest known one; a wrong config always fails
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self, get_args
 
 import fsspec
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from rdpt_ray.errors import ConfigError
 from rdpt_ray.method.selection import POLICIES
@@ -21,6 +30,15 @@ class Section(BaseModel):
     """A part of the config: frozen, no unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Left alone, pydantic reads `limit: true` as 1."""
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and {int, float} & {annotation, *get_args(annotation)}:
+            raise PydanticCustomError("number_type", "Input should be a number")
+        return value
 
 
 class InputConfig(Section):
@@ -47,6 +65,12 @@ class PoolConfig(Section):
     num_gpus: float = Field(default=0, ge=0)
     accelerator_type: str | None = None
     """Place actors only on nodes with this accelerator, for example H100."""
+
+    @model_validator(mode="after")
+    def _some_size_fits(self) -> Self:
+        if self.max_actors is not None and self.max_actors < self.min_actors:
+            raise PydanticCustomError("pool_size", "max_actors is less than min_actors")
+        return self
 
 
 class ModelConfig(Section):
@@ -101,6 +125,12 @@ class FiltersConfig(Section):
     licenses: list[str] | None = None
     """Keep only rows with one of these licences; a null fails."""
 
+    @model_validator(mode="after")
+    def _some_length_passes(self) -> Self:
+        if self.max_chars is not None and self.max_chars < (self.min_chars or 0):
+            raise PydanticCustomError("length_range", "max_chars is less than min_chars")
+        return self
+
 
 class SelectionConfig(Section):
     """Which candidates of a prompt are kept."""
@@ -128,7 +158,7 @@ class CurateConfig(Section):
     models: ModelsConfig
     thresholds: ThresholdsConfig = ThresholdsConfig()
     selection: SelectionConfig = SelectionConfig()
-    store: str
+    store: str = Field(min_length=1)
     """URI of the store: a local folder, s3://, gs:// or any fsspec file system."""
     report: ReportConfig = ReportConfig()
 
