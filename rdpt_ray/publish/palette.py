@@ -52,7 +52,7 @@ CLASSES: dict[Theme, dict[str, Paint]] = {
     "light": {
         Provenance.TEACHER: Paint("#c27100", "#fce5b6"),
         Provenance.STUDENT: Paint("#0072b2", "#d3e7f6"),
-        Provenance.BOOSTED: Paint("#b0558a", "#f5d9e8"),
+        Provenance.BOOSTED: Paint("#9a3a76", "#f5d9e8"),
         Provenance.SHARED: Paint("#949188", "#efede8"),
         Provenance.COMMON: Paint("#949188", "#efede8"),
         UNSCORED: Paint("#5f5c56", "#fdfcfa"),
@@ -60,7 +60,7 @@ CLASSES: dict[Theme, dict[str, Paint]] = {
     "dark": {
         Provenance.TEACHER: Paint("#e69f00", "#493604"),
         Provenance.STUDENT: Paint("#56b4e9", "#103a58"),
-        Provenance.BOOSTED: Paint("#d68ab6", "#4f2b42"),
+        Provenance.BOOSTED: Paint("#eda7bd", "#4f2b42"),
         Provenance.SHARED: Paint("#7d8187", "#272a2e"),
         Provenance.COMMON: Paint("#7d8187", "#272a2e"),
         UNSCORED: Paint("#a8a59e", "#15171a"),
@@ -82,7 +82,7 @@ ORDER: dict[Kind, tuple[str, ...]] = {
 
 MEANINGS: dict[str, str] = {
     Provenance.TEACHER: "the teacher finds it clearly more likely than the student does",
-    Provenance.STUDENT: "the student finds it clearly more likely: its own, or the teacher doubts it",
+    Provenance.STUDENT: "the student finds it clearly more likely, or the teacher doubts it",
     Provenance.COMMON: "both find it about equally likely",
     Provenance.SHARED: "teacher, student and distilled model agree",
     Provenance.BOOSTED: "teacher and student agree, the distilled model differs: training moved it",

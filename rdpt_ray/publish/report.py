@@ -1,18 +1,19 @@
 """The provenance report: one HTML page that needs nothing but itself, and runs nothing.
 
 No script, no request: a content security policy admits the one style sheet by its hash and nothing
-else. Everything from a dataset reaches the page through `untrusted` and the template's autoescaping.
-The same summary and facts always give the same bytes.
+else. What a dataset holds reaches the page through `untrusted` and the template's autoescaping. The
+same summary and facts always give the same bytes.
 """
 
 from base64 import b64encode
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from rdpt_ray.method.summary import NUM_POINTS, Summary
+from rdpt_ray.method.summary import Summary
 from rdpt_ray.publish import figures, findings
 from rdpt_ray.publish.cards import budget_for, make_card
 from rdpt_ray.publish.facts import RunFacts
@@ -80,7 +81,7 @@ def render_report(summary: Summary, facts: RunFacts) -> str:
             longest=max(map(len, summary.positions.values()), default=0),
             by_position=figures.by_position(positions, names) if positions else None,
             num_points=len(summary.points),
-            points_sampled=len(summary.points) == NUM_POINTS,
+            points_sampled=len(summary.points) < findings.num_scored(summary),
             correlations=findings.length_correlations(summary.points),
             by_length=(
                 figures.teacher_by_length(summary.points, selects=facts.policy is not None)
@@ -121,6 +122,7 @@ def decimal(value: float | None, places: int = 2) -> str:
     return "\u2013" if value is None else f"{value:,.{places}f}"
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("rdpt_ray.publish"),

@@ -1,0 +1,257 @@
+"""The report in a real browser: what is seen, at two widths, in both themes; and that it asks for nothing."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from playwright.sync_api import sync_playwright
+
+from rdpt_ray.method.provenance import NAMES, classify_codes
+from rdpt_ray.method.summary import UNSCORED, Example, Point, Summary
+from rdpt_ray.publish.facts import InputFacts, ModelFacts, RunFacts
+from rdpt_ray.publish.palette import CLASSES, ORDER, PAPER
+from rdpt_ray.publish.report import render_report
+
+pytestmark = pytest.mark.browser
+
+UNDERLINES = {
+    "TEACHER": "solid",
+    "STUDENT": "dashed",
+    "BOOSTED": "double",
+    UNSCORED: "dotted",
+    "COMMON": None,
+    "SHARED": None,
+}
+LONG = "averyveryverylongwordwithoutanyspace" * 40
+HOSTILE = [
+    "<script>window.pwned = 1</script>",
+    "</style><script>window.pwned = 1</script><style>* { display: none }</style>",
+    "</title><svg onload='window.pwned = 1'>",
+    '" autofocus tabindex="0" onfocus="window.pwned = 1',
+    "<img src='http://127.0.0.1:9/x.png' onerror='window.pwned = 1'>",
+    "<meta http-equiv=refresh content='0;url=http://127.0.0.1:9/'>",
+    "{{ 7 * 7 }}{% raw %}",
+    "abc\u202egnp.exe\u2066",
+    "nul\0 esc\x1b lone \ud83d",
+    "\u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627 <b>bold</b>",
+]
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    quiet = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+    quiet += ["--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *quiet])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def open_page(browser, tmp_path):
+    """Open HTML as a file; the test fails if the page logs, throws or asks for anything."""
+    contexts, complaints = [], []
+
+    def opened(html, *, width=1280, theme="light"):
+        path = tmp_path / "index.html"
+        path.write_bytes(html.encode())
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=theme, offline=True
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+        page.on("request", lambda request: asked.append(request.url))
+        asked = []
+        page.goto(path.as_uri())
+        page.wait_for_load_state("networkidle")
+        if asked != [path.as_uri()]:
+            complaints.append(f"requests: {asked}")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def add(summary, trace_id, teacher, student, distilled=None, *, selected=True, texts=None):
+    codes = classify_codes(teacher, student, distilled)
+    classes = [None if name is None else str(name) for name in NAMES[codes]]
+    texts = texts or [f"Here is sentence {number}. " for number in range(len(teacher))]
+    ends = np.cumsum([len(text) for text in texts]).tolist()
+    num_teacher = classes.count("TEACHER")
+    summary.add_trace(
+        codes,
+        Point(trace_id, ends[-1], len(texts), num_teacher, selected),
+        Example(
+            trace_id=trace_id,
+            prompt=texts[0],
+            response="".join(texts),
+            sentences=list(zip([0, *ends[:-1]], ends, strict=True)),
+            classes=classes,
+            teacher_prob=teacher,
+            student_prob=student,
+            distilled_prob=distilled,
+            num_teacher=num_teacher,
+            selected=selected,
+            reference_answer="42",
+        ),
+    )
+
+
+def make_run(kind):
+    """Thirteen traces that hold every class of their kind, and words too long for a line."""
+    summary = Summary(rows_read=15, selected=4, rejected=9, quarantined=2, num_prompts=4)
+    summary.drop_reasons = Counter({"outranked": 9})
+    summary.quarantine_reasons = Counter({f"ingest: {LONG}": 2})
+    teacher, student = [0.9, 0.5, 0.5, 0.1, 0.5], [0.1, 0.5, 0.5, 0.9, None]
+    distilled = [0.9, 0.5, 0.9, 0.1, 0.5] if kind == "trace" else None
+    for number in range(12):
+        add(summary, f"trace-{number:02}", teacher, student, distilled, selected=number < 4)
+    texts = [LONG, "a\n\n\n   b\tc ", "x" * 3_000, "last but one ", "last."]
+    add(summary, LONG, teacher, student, distilled, selected=False, texts=texts)
+    models = [
+        ModelFacts(role, f"organisation/{LONG}", "f" * 64, "bfloat16", 10**9, 0, 10**12, 12345.6)
+        for role in ("student", "teacher", "distilled")
+    ]
+    facts = RunFacts(
+        run_id="demo-0001",
+        name="demo",
+        kind=kind,
+        created_at="2026-01-02 03:04:05 UTC",
+        policy="teacher_count" if kind == "curate" else None,
+        per_prompt=1,
+        alpha=0.1,
+        beta=0.1,
+        models=tuple(models),
+        inputs=(InputFacts(f"s3://bucket/{LONG}.parquet", 15),),
+        wall_s=1.0,
+        versions={"rdpt_ray": "0.1.0"},
+    )
+    return summary, facts
+
+
+def rgb(colour):
+    return f"rgb({', '.join(str(int(colour[start : start + 2], 16)) for start in (1, 3, 5))})"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("kind", ["curate", "trace"])
+def test_classes_have_their_colours_and_underlines(open_page, kind, width, theme):
+    page = open_page(render_report(*make_run(kind)), width=width, theme=theme)
+    read = """element => {
+        const style = getComputedStyle(element);
+        return [style.backgroundColor, style.color, style.textDecorationLine,
+                style.textDecorationStyle, style.textDecorationColor];
+    }"""
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == rgb(
+        PAPER[theme]["paper"]
+    )
+    for name in ORDER[kind]:
+        sentence = page.locator(f"#most .response .s.{name.lower()}").first
+        ground, ink, line, style, colour = sentence.evaluate(read)
+        assert ground == rgb(CLASSES[theme][name].tint)
+        assert ink == rgb(PAPER[theme]["muted" if name == UNSCORED else "ink"])
+        if UNDERLINES[name] is None:
+            assert line == "none"
+        else:
+            assert (line, style) == ("underline", UNDERLINES[name])
+            assert colour == rgb(CLASSES[theme][name].mark)
+        fill = page.locator(f"#position path.{name.lower()}").evaluate(
+            "element => getComputedStyle(element).fill"
+        )
+        assert fill == rgb(PAPER[theme]["paper"] if name == UNSCORED else CLASSES[theme][name].mark)
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("kind", ["curate", "trace"])
+def test_the_page_is_read_without_scrolling_sideways(open_page, kind, width):
+    page = open_page(render_report(*make_run(kind)), width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    outside = page.evaluate(
+        """width => [...document.querySelectorAll("body *")]
+            .filter(element => !element.closest(".scroll"))
+            .filter(element => element.getBoundingClientRect().right > width + 0.5)
+            .map(element => element.outerHTML.slice(0, 120))""",
+        width,
+    )
+    assert outside == []
+    sizes = page.evaluate(
+        """() => [...document.querySelectorAll(".chart text")]
+            .map(text => text.getBoundingClientRect().height)"""
+    )
+    assert min(sizes) > 9, "labels of the charts are too small to read"
+
+
+def test_the_counts_are_seen(open_page):
+    page = open_page(render_report(*make_run("curate")))
+    assert page.title() == "demo - provenance report"
+    assert "15 rows read = 4 selected + 9 rejected + 2 quarantined" in page.inner_text("#outcome")
+    assert page.locator("#most article").count() == 10
+    assert page.locator("#least article").count() == 10
+    ribbons = page.locator("#outcome path").evaluate_all(
+        "paths => paths.map(path => path.getBBox().height > 0)"
+    )
+    assert ribbons == [True, True, True]
+
+
+def test_a_sentence_tells_its_probabilities_on_keyboard_focus(open_page):
+    page = open_page(render_report(*make_run("trace")))
+    sentences = page.locator("#most article >> nth=1").locator(".response .s")
+    after = "element => getComputedStyle(element, '::after').content"
+    assert sentences.nth(2).evaluate(after) == "none"
+    sentences.nth(1).focus()
+    page.keyboard.press("Tab")
+    assert sentences.nth(2).evaluate("element => element === document.activeElement")
+    assert sentences.nth(2).evaluate(after) == (
+        '"Boosted. Probability: teacher 0.50, student 0.50, distilled 0.90"'
+    )
+    assert sentences.nth(1).evaluate(after) == "none"
+
+
+def test_the_tip_of_a_sentence_stays_on_a_phone(open_page):
+    page = open_page(render_report(*make_run("trace")), width=400)
+    for index in range(5):
+        page.locator("#least article >> nth=2").locator(".response .s").nth(index).click()
+        assert page.evaluate("document.documentElement.scrollWidth") == 400
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_shown_and_never_obeyed(open_page, text):
+    summary = Summary(rows_read=1, selected=1)
+    summary.drop_reasons = Counter({text: 1})
+    add(summary, text, [0.9, 0.1], [0.1, 0.9], texts=[text, " End."])
+    _, facts = make_run("curate")
+    facts = RunFacts.from_dict({**facts.to_dict(), "name": text, "run_id": text, "policy": text})
+    page = open_page(render_report(summary, facts))
+    page.keyboard.press("Tab")
+    page.locator("#most .response .s").first.click()
+    assert page.evaluate("window.pwned") is None
+    assert page.locator("body script, body img, body style, body b b").count() == 0
+    shown = page.locator("#most .response").text_content()
+    for visible_part in ("script", "onfocus", "7 * 7", "<U+202E>", "<U+0000>", "<b>bold</b>"):
+        assert (visible_part in shown) == (visible_part in text or hidden_in(text, visible_part))
+    assert shown.endswith(" End.")
+
+
+def hidden_in(text, mark):
+    return mark.startswith("<U+") and chr(int(mark[3:-1], 16)) in text
+
+
+def test_even_an_injected_script_would_not_run(browser, tmp_path):
+    path = tmp_path / "index.html"
+    page_with_hole = render_report(*make_run("curate")).replace(
+        "</main>", "<script>window.pwned = 1</script><p id=hole style='color: red'>x</p></main>"
+    )
+    path.write_bytes(page_with_hole.encode())
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    assert page.evaluate("window.pwned") is None
+    assert page.locator("#hole").evaluate("element => getComputedStyle(element).color") != (
+        "rgb(255, 0, 0)"
+    )
+    page.close()
