@@ -62,9 +62,9 @@ def to_trace(values: Mapping[str, Any]) -> Trace:
     """
     if (found := _response_columns(values)) is not None:
         column, (reasoning, answer, whole) = found
-        messages = _prompt(values)
+        messages, prompt_column = _prompt(values)
     else:
-        column = _conversation_column(values)
+        column = prompt_column = _conversation_column(values)
         if values.get(column) is None:
             raise _absent(values, "response", ("response", "answer", column))
         *messages, last = _conversation(values, column)
@@ -77,7 +77,7 @@ def to_trace(values: Mapping[str, Any]) -> Trace:
     if not response:
         raise Fault("empty_text", column, "the response is empty")
     messages = _with_system(messages, _text(values, "system"))
-    trace_id, prompt_id, num_bytes = identify(messages, response, column)
+    trace_id, prompt_id, num_bytes = identify(messages, response, prompt_column, column)
     return Trace(
         trace_id=trace_id,
         prompt_id=prompt_id,
@@ -85,11 +85,11 @@ def to_trace(values: Mapping[str, Any]) -> Trace:
         response=response,
         answer_start=answer_start,
         complete=whole and _flag(values, "complete") is not False,
-        reference_answer=_text(values, "reference_answer"),
+        reference_answer=_fact(values, "reference_answer"),
         correct=_flag(values, "correct"),
-        teacher_name=_text(values, "teacher_name"),
-        source=_text(values, "source"),
-        license=_text(values, "license"),
+        teacher_name=_fact(values, "teacher_name"),
+        source=_fact(values, "source"),
+        license=_fact(values, "license"),
         metadata=dump_json(values.get("metadata"), "metadata"),
         num_bytes=num_bytes,
     )
@@ -119,8 +119,8 @@ def _separate(reasoning: str, answer: str) -> tuple[str, str, bool]:
     return inside if inside.strip() else outside, answer, whole
 
 
-def _prompt(values: Mapping[str, Any]) -> Messages:
-    """The prompt of a row whose response has a column of its own."""
+def _prompt(values: Mapping[str, Any]) -> tuple[Messages, str]:
+    """The prompt of a row whose response has a column of its own, and the prompt's column."""
     prompt = _text(values, "prompt")
     column = "prompt" if prompt is not None else _conversation_column(values)
     if prompt is not None:
@@ -130,7 +130,7 @@ def _prompt(values: Mapping[str, Any]) -> Messages:
     else:
         raise _absent(values, "prompt", ("prompt", column))
     _check_prompt(messages, column)
-    return messages
+    return messages, column
 
 
 def _check_prompt(messages: Messages, column: str) -> None:
@@ -190,7 +190,6 @@ def _message(message: Any, column: str) -> tuple[str, str]:
         if not isinstance(text, str):
             came = type(text).__name__
             raise Fault("wrong_type", column, f"{key} of a message: expected string, got {came}")
-        encode_text(text, column)
         pair.append(text)
     role = _ROLES.get(pair[0])
     if role is None:
@@ -205,7 +204,13 @@ def _text(values: Mapping[str, Any], name: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise Fault("wrong_type", name, explain_type(name, type(value).__name__))
-    encode_text(value, name)
+    return value
+
+
+def _fact(values: Mapping[str, Any], name: str) -> str | None:
+    value = _text(values, name)
+    if value is not None:
+        encode_text(value, name)
     return value
 
 

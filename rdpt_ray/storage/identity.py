@@ -9,7 +9,9 @@ Messages = list[tuple[str, str]]
 """The (role, content) of each message."""
 
 
-def identify(messages: Messages, response: str, column: str) -> tuple[str, str, int]:
+def identify(
+    messages: Messages, response: str, prompt_column: str, response_column: str
+) -> tuple[str, str, int]:
     """The identity of a trace and of its prompt, and their size.
 
     sha256 over: the number of messages; for each message its role, then its content; for a trace
@@ -18,13 +20,16 @@ def identify(messages: Messages, response: str, column: str) -> tuple[str, str, 
 
     Returns:
         trace_id, prompt_id, num_bytes (prompt and response, UTF-8).
+
+    Raises:
+        Fault: `invalid_unicode`, blaming one of the two columns.
     """
     digest = hashlib.sha256(len(messages).to_bytes(8, "big"))
     num_bytes = 0
     for text in (text for message in messages for text in message):
-        num_bytes += _absorb(digest, encode_text(text, "messages"))
+        num_bytes += _absorb(digest, encode_text(text, prompt_column))
     prompt_id = digest.hexdigest()[:32]
-    num_bytes += _absorb(digest, encode_text(response, column))
+    num_bytes += _absorb(digest, encode_text(response, response_column))
     return digest.hexdigest()[:32], prompt_id, num_bytes
 
 

@@ -26,7 +26,7 @@ _JSON_TYPES = {
     type(None): "null",
 }
 
-_BOMB_FLOOR_BYTES = 256 << 20
+_BOMB_FLOOR_BYTES = 64 << 20
 _BOMB_RATIO = 500
 """Text packs 3 to 10 times, the worst log files 100 times; gzip ends at 1032, zstd beyond 10^4."""
 
@@ -55,7 +55,7 @@ def read_jsonl(
 def _read(source: Source, compression: Compression, names: ColumnNames) -> Iterator[Row]:
     lines = split_lines(unpack(source, compression))
     try:
-        for number, line in enumerate(lines):
+        for number, line in lines:
             if line is None:
                 detail = f"the line is longer than {MAX_ROW_BYTES} bytes"
                 yield number, Fault("too_long", detail=detail)
@@ -96,29 +96,34 @@ def unpack(source: Source, compression: Compression) -> Iterator[bytes]:
         yield chunk
 
 
-def split_lines(chunks: Iterator[bytes]) -> Iterator[bytes | None]:
-    """Cut a stream of bytes at each newline; None stands for a line over the limit."""
+def split_lines(chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes | None]]:
+    """Cut a stream of bytes at each newline.
+
+    Yields:
+        0-based line number and line, without the empty ones; None stands for a line over the limit.
+    """
     held: list[bytes] = []
-    size = 0
+    size = number = 0
     for chunk in chunks:
         *ends, tail = chunk.split(b"\n")
         for end in ends:
-            yield b"".join([*held, end]) if size + len(end) <= MAX_ROW_BYTES else None
-            held, size = [], 0
+            if end or size:
+                size += len(end)
+                yield number, b"".join([*held, end]) if size <= MAX_ROW_BYTES else None
+                held, size = [], 0
+            number += 1
         size += len(tail)
         held = [*held, tail] if size <= MAX_ROW_BYTES else []
     if size:
-        yield b"".join(held) if size <= MAX_ROW_BYTES else None
+        yield number, b"".join(held) if size <= MAX_ROW_BYTES else None
 
 
 def _parse_row(line: bytes, names: ColumnNames) -> dict[str, Any] | Fault:
     try:
         record = parse_json(line)
         if not isinstance(record, dict):
-            came = f"a JSON {type(record).__name__}, not an object"
-            raise Fault(
-                "not_an_object", detail=f"the line is {came}; one object per line is needed"
-            )
+            came = _JSON_TYPES[type(record)]
+            raise Fault("not_an_object", detail=f"the line is {came}; it must be an object")
         for name in missing_columns(names, record):
             detail = explain_missing(names, name, record)
             raise Fault("missing_column", names.inputs.get(name, name), detail)

@@ -12,6 +12,9 @@ from rdpt_ray.storage.columns import ColumnNames, Row, check_schema
 from rdpt_ray.storage.faults import MAX_ROW_BYTES, Fault
 from rdpt_ray.storage.sources import Source
 
+_DAMAGE = (pa.ArrowException, ValueError, OverflowError)
+"""What pyarrow raises for damaged bytes, beside OSError; found by flipping bytes of valid files."""
+
 _MAX_BATCH_ROWS = 64
 _BATCH_BYTES = 1 << 30
 """Bounds what a batch decodes to, even where one dictionary entry stands for every row: a file of 305
@@ -46,15 +49,15 @@ def open_parquet(source: Source) -> pq.ParquetFile:
         InputError: if the file system fails while reading.
     """
     try:
-        return pq.ParquetFile(
-            source,
-            buffer_size=1 << 20,
-            pre_buffer=False,
-            page_checksum_verification=True,
+        file = pq.ParquetFile(
+            source, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True
         )
-    except (pa.ArrowException, OSError) as error:
+        # Names are decoded on first use, and a damaged one must not surface later than here.
+        file.schema_arrow.to_string(show_schema_metadata=False, show_field_metadata=False)
+    except (OSError, *_DAMAGE) as error:
         source.raise_failure()
         raise Fault("corrupt_file", detail=f"not readable as Parquet: {error}") from error
+    return file
 
 
 def _read(source: Source, names: ColumnNames) -> Iterator[Row]:
@@ -91,7 +94,7 @@ def _read_group(
             for values in islice(_rows(batch, columns), num_rows - done):
                 yield first + done, values
                 done += 1
-    except (pa.ArrowException, OSError) as error:
+    except (OSError, *_DAMAGE) as error:
         source.raise_failure()
         detail = f"row group {group}: {error}"
     yield from _fault_each(Fault("corrupt_row_group", detail=detail), first + done, num_rows - done)
@@ -106,20 +109,21 @@ def _fault_each(fault: Fault, first: int, num_rows: int) -> Iterator[Row]:
 
 
 def _rows(batch: pa.RecordBatch, columns: dict[str, str]) -> Iterator[dict[str, Any] | Fault]:
+    heavy = batch.nbytes > MAX_ROW_BYTES
     decoded = [_decode(batch.column(column), column) for column in columns.values()]
     for values in zip(*decoded, strict=True):
-        fault = next((value for value in values if isinstance(value, Fault)), None)
         record = dict(zip(columns, values, strict=True))
-        if fault is None and batch.nbytes > MAX_ROW_BYTES:
+        fault = next((value for value in values if isinstance(value, Fault)), None)
+        if fault is None and heavy:
             fault = _too_long(record)
-        yield fault or record
+        yield record if fault is None else fault
 
 
 def _decode(column: pa.Array, name: str) -> list[Any]:
     """Python values; a Fault in place of each that has none."""
     try:
         return column.to_pylist()
-    except (ValueError, OverflowError, pa.ArrowException):
+    except _DAMAGE:
         return [_decode_one(scalar, name) for scalar in column]
 
 
@@ -130,7 +134,7 @@ def _decode_one(scalar: pa.Scalar, name: str) -> Any:
         byte = error.object[error.start]
         detail = f"byte 0x{byte:02x} at offset {error.start} of the text: {error.reason}"
         return Fault("invalid_utf8", name, detail)
-    except (ValueError, OverflowError, pa.ArrowException) as error:
+    except _DAMAGE as error:
         return Fault("unreadable_value", name, str(error))
 
 

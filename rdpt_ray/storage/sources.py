@@ -73,6 +73,9 @@ class Source:
         """The current offset."""
         return self._stream.tell()
 
+    def close(self) -> None:
+        """Nothing: `open_input` closes what it opened."""
+
     def readable(self) -> bool:
         """Always; Arrow asks."""
         return True
