@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping
 from glob import has_magic
 from typing import Any, Literal, Protocol
-from urllib.parse import urlsplit
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -119,31 +118,39 @@ def _expand(root: str, configured: str) -> dict[str, dict[str, Any]]:
     """The files that one configured path stands for: path -> what the file system says of it."""
     try:
         fs, path = fsspec.core.url_to_fs(root)
-        try:
-            info = fs.info(path)
-        except FileNotFoundError:
-            if not has_magic(path):
-                raise InputError(f"input.path: {root} does not exist") from None
-            matches: dict[str, dict[str, Any]] = fs.glob(path, detail=True)
-            files = {name: info for name, info in matches.items() if info["type"] == "file"}
-            kept = {name: info for name, info in files.items() if _format(name, configured)}
-        else:
-            if info["type"] == "file":
-                return {path: info}
-            if info["type"] != "directory":
-                raise InputError(f"input.path: {root} is neither a file nor a folder")
-            files = fs.find(path, detail=True)
-            kept = {name: files[name] for name in files if _in_folder(name, path, configured)}
+        kind, found = _look_up(fs, path)
     except (OSError, ValueError, ImportError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"input.path: {root} cannot be listed: {error}") from error
+    if kind == "nothing":
+        raise InputError(f"input.path: {root} does not exist")
+    if kind not in ("file", "directory", "glob"):
+        raise InputError(f"input.path: {root} is neither a file nor a folder")
+    if kind == "file":
+        return found
+    belongs = _in_glob if kind == "glob" else _in_folder
+    files = [name for name, info in found.items() if info["type"] == "file"]
+    kept = {name: found[name] for name in files if belongs(name, path, configured)}
     if not kept:
-        there = ", ".join(sorted(os.path.basename(name) for name in files)[:8])
+        there = ", ".join(sorted(os.path.basename(name) for name in files)[:8]) or "none"
         raise InputError(
-            f"input.path: {root} matches no .parquet or .jsonl file (files there: {there or 'none'})"
+            f"input.path: {root} matches no .parquet or .jsonl file (files there: {there})"
         )
     return kept
+
+
+def _look_up(fs: Any, path: str) -> tuple[str, dict[str, dict[str, Any]]]:
+    """What a path is, and what the file system says of each file in it."""
+    try:
+        info = fs.info(path)
+    except FileNotFoundError:
+        if not has_magic(path):
+            return "nothing", {}
+        kind, found = "glob", fs.glob(path, detail=True)
+    else:
+        kind, found = info["type"], {path: info}
+        if kind == "directory":
+            found = fs.find(path, detail=True)
+    return kind, found
 
 
 def _in_folder(path: str, folder: str, configured: str) -> bool:
@@ -154,8 +161,13 @@ def _in_folder(path: str, folder: str, configured: str) -> bool:
     return format is not None and ending != ".json" and configured in ("auto", format)
 
 
+def _in_glob(path: str, pattern: str, configured: str) -> bool:
+    hidden = "/." in path and "/." not in pattern
+    return not hidden and _format(path, configured) is not None
+
+
 def _ending(path: str) -> tuple[Format | None, str]:
-    stem, ending = os.path.splitext(path.lower())
+    stem, ending = os.path.splitext(_without_query(path).lower())
     if ending in _COMPRESSIONS:
         ending = os.path.splitext(stem)[1]
         return ("jsonl" if _FORMATS.get(ending) == "jsonl" else None), ending
@@ -169,18 +181,21 @@ def _format(path: str, configured: str) -> Format | None:
 
 
 def _show(root: str, path: str) -> str:
-    """The URI for people: relative if the configured path is, without login, query and fragment."""
+    """The URI for people: relative if the configured path is, without login and signature."""
     fs = fsspec.core.url_to_fs(root)[0]
     first, chain, rest = root.partition("::")
     if isinstance(fs, LocalFileSystem) and "://" not in root:
         path = os.path.normpath(path)
         return path if os.path.isabs(root) or root[0] == "~" else os.path.relpath(path)
-    parts = urlsplit(fs.unstrip_protocol(path))
-    netloc = parts.netloc.rpartition("@")[2]
-    if parts.scheme in ("http", "https"):
-        parts = parts._replace(query="", fragment="")
-    uri = parts._replace(netloc=netloc).geturl()
+    scheme, _, place = _without_query(fs.unstrip_protocol(path)).partition("://")
+    authority, slash, name = place.partition("/")
+    uri = f"{scheme}://{authority.rpartition('@')[2]}{slash}{name}"
     return f"{uri}::{rest}" if chain and "://" in first else uri
+
+
+def _without_query(path: str) -> str:
+    """A web address without what follows `?`, often a signature; other paths may hold one in a name."""
+    return path.partition("?")[0] if path.startswith(("http://", "https://")) else path
 
 
 def _describe(
@@ -190,7 +205,7 @@ def _describe(
     if format is None:
         endings = ", ".join(_FORMATS)
         raise InputError(f"{uri}: the ending tells no format (known: {endings}); set input.format")
-    ending = os.path.splitext(path.lower())[1]
+    ending = os.path.splitext(_without_query(path).lower())[1]
     size, tag = info.get("size"), content_tag(info)
     if size is None or not tag:
         size, digest = hash_content(root, path, uri)

@@ -59,10 +59,6 @@ values = st.recursive(
 
 @given(values.filter(lambda value: value is not None))
 def test_equal_values_are_equal_text_and_come_back(value):
-    try:
-        text = dump_json(value, "metadata")
-    except Fault as fault:  # st.text keys may hold surrogates
-        assert fault.reason == "invalid_unicode"
-        return
+    text = dump_json(value, "metadata")
     assert json.loads(text) == value
     assert dump_json(json.loads(text), "metadata") == text
