@@ -1,0 +1,121 @@
+"""`ray job submit` on a head with token authentication: the same bytes as the command on a laptop."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+TOKEN = "submit-test-".ljust(64, "0")
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def last_json(text):
+    return next(
+        json.loads(line) for line in reversed(text.splitlines()) if line.startswith('{"pruned"')
+    )
+
+
+def table_bytes(run):
+    return {
+        str(path.relative_to(run)): path.read_bytes()
+        for table in ("selected", "rejected", "quarantine", "provenance")
+        for path in sorted(Path(run, table).iterdir())
+    }
+
+
+@pytest.fixture
+def head(tmp_path):
+    """A Ray head on loopback with token authentication, started as a user starts it."""
+    dashboard = free_port()
+    environment = {
+        **os.environ,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": TOKEN,
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "TRANSFORMERS_VERBOSITY": "error",
+    }
+    environment.pop("RAY_ADDRESS", None)
+    # Unix sockets live below the temp dir and have 107 characters, so pytest's own is too deep.
+    session = Path("/tmp", f"rdpt{os.getpid()}")
+    command = [str(BIN / "ray"), "start", "--head", "--block", "--num-cpus=2"]
+    command += [f"--port={free_port()}", f"--dashboard-port={dashboard}"]
+    command += ["--dashboard-host=127.0.0.1", f"--temp-dir={session}", "--include-log-monitor=false"]
+    process = subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{dashboard}"
+    yield address, environment
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait(timeout=60)
+
+
+def submit(address, environment, *arguments):
+    command = [str(BIN / "ray"), "job", "submit", "--address", address, "--", *arguments]
+    return subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=400
+    )
+
+
+def wait_for(address, environment):
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        listed = subprocess.run(
+            [str(BIN / "ray"), "job", "list", "--address", address],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        if listed.returncode == 0:
+            return
+        time.sleep(1)
+    pytest.fail(f"the head did not come up: {listed.stderr[-2000:]}")
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_job_submit_gives_the_bytes_of_the_command_line(head, tmp_path):
+    address, environment = head
+    wait_for(address, environment)
+    job = ["python", "jobs/curate.py", "--config", "examples/demo.yaml"]
+    submitted = submit(address, environment, *job, f"store={tmp_path / 'cluster'}")
+    assert submitted.returncode == 0, submitted.stdout[-3000:] + submitted.stderr[-3000:]
+    on_cluster = last_json(submitted.stdout)
+    assert TOKEN not in submitted.stdout + submitted.stderr
+
+    wrong = {**environment, "RAY_AUTH_TOKEN": "x" * 64}
+    assert submit(address, wrong, *job).returncode != 0
+
+    on_laptop = subprocess.run(
+        [str(BIN / "rdpt"), "curate", "examples/demo.yaml", f"store={tmp_path / 'own'}", "--json"],
+        cwd=REPOSITORY,
+        env={**environment, "RAY_ADDRESS": ""},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=True,
+    )
+    own = last_json(on_laptop.stdout)
+    counted = ("rows_read", "selected", "rejected", "quarantined", "scored", "reused")
+    assert {name: own[name] for name in counted} == {name: on_cluster[name] for name in counted}
+    assert table_bytes(own["run"]) == table_bytes(on_cluster["run"])
+    for manifest in (Path(own["run"], "manifest.json"), Path(on_cluster["run"], "manifest.json")):
+        assert TOKEN not in manifest.read_text()
