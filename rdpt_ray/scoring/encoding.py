@@ -6,22 +6,29 @@ every model, and no template ever rewrites the scored text (docs/method.md, "Wha
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import fsspec
 import jinja2
 import numpy as np
 from numpy.typing import NDArray
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AddedToken, AutoTokenizer, PreTrainedTokenizerBase
 
 from rdpt_ray.errors import ModelError
 from rdpt_ray.scoring.engine import TokenSequence
+from rdpt_ray.scoring.templates import read_template, with_fixed_date
 
 Message = dict[str, str]
 
-TEMPLATE_FAULTS = (jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError)
-"""What rendering can raise: a template is a program from the model's repository, run on untrusted text."""
+TEMPLATE_FAULTS = (
+    jinja2.TemplateError,
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+"""What `encode` can raise: a template is a program from the model's repository, run on untrusted text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,7 @@ class TraceEncoder:
     """A tokenizer with its chat template."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, template_kwargs: dict[str, Any]) -> None:
-        """Wrap a loaded tokenizer.
+        """Wrap a loaded tokenizer; it is the encoder's from here on.
 
         Args:
             tokenizer: A fast tokenizer with a chat template.
@@ -46,18 +53,28 @@ class TraceEncoder:
         Raises:
             ModelError: if the tokenizer has no character offsets or no chat template.
         """
+        name = tokenizer.name_or_path
         if not tokenizer.is_fast:
             raise ModelError(
-                f"tokenizer of {tokenizer.name_or_path}: {type(tokenizer).__name__} gives no character"
+                f"tokenizer of {name}: {type(tokenizer).__name__} gives no character"
                 " offsets, so its tokens cannot be placed in sentences; provide a tokenizer.json"
             )
         if not tokenizer.chat_template:
             raise ModelError(
-                f"tokenizer of {tokenizer.name_or_path} has no chat template; set `chat_template` of"
-                " this model to a Jinja file (a base model can borrow its chat sibling's)"
+                f"tokenizer of {name} has no chat template; set `chat_template` of this model to a Jinja"
+                " file (a base model can borrow its chat sibling's)"
             )
+        try:
+            template = tokenizer.get_chat_template()
+        except ValueError as error:
+            raise ModelError(
+                f"tokenizer of {name} has several chat templates and none is named default; set"
+                " `chat_template` of this model to a Jinja file"
+            ) from error
         self._tokenizer = tokenizer
+        self._template = with_fixed_date(template)
         self._template_kwargs = template_kwargs
+        self._control_ids = _mark_control_tokens(tokenizer, template)
 
     def encode(self, messages: list[Message], response: str) -> Encoded:
         """Token ids of one trace. Control tokens inside the texts are encoded as plain text.
@@ -67,10 +84,12 @@ class TraceEncoder:
             response: The canonical response.
 
         Raises:
-            Exception: one of TEMPLATE_FAULTS, if the template refuses the messages (an unknown role, say).
+            Exception: one of TEMPLATE_FAULTS, if the template refuses the messages (an unknown role, say)
+                or the tokenizer reads text as a control token whatever it is told.
         """
         prompt_ids: Any = self._tokenizer.apply_chat_template(
             messages,
+            chat_template=self._template,
             add_generation_prompt=True,
             tokenize=True,
             return_dict=False,
@@ -85,8 +104,43 @@ class TraceEncoder:
             return_attention_mask=False,
             verbose=False,
         )
+        response_ids: list[int] = encoding["input_ids"]
+        forged = self._control_ids.intersection(response_ids)
+        if forged:
+            tokens = self._tokenizer.convert_ids_to_tokens(sorted(forged))
+            raise ValueError(f"the tokenizer reads {tokens} in the response even as plain text")
         spans = np.array(encoding["offset_mapping"], dtype=np.int64).reshape(-1, 2)
-        return Encoded(TokenSequence(list(prompt_ids), list(encoding["input_ids"])), spans)
+        _untrim(response, spans)
+        return Encoded(TokenSequence(list(prompt_ids), list(response_ids)), spans)
+
+
+def _mark_control_tokens(tokenizer: PreTrainedTokenizerBase, template: str) -> frozenset[int]:
+    """Have every control token known as one, so that `split_special_tokens` covers it; returns their ids.
+
+    Control tokens are the special ones and those that the template writes, as transformers has it for
+    prompts (`sanitize_control_tokens`): many models do not flag their turn markers as special.
+    """
+    control: dict[int, AddedToken] = {
+        index: token
+        for index, token in tokenizer.added_tokens_decoder.items()
+        if token.special or (token.content in template and not token.content.isspace())
+    }
+    unflagged = [token for token in control.values() if not token.special]
+    for token in unflagged:
+        token.special = True
+    tokenizer.add_tokens(unflagged, special_tokens=True)
+    return frozenset(index for index in control if index != tokenizer.unk_token_id)
+
+
+def _untrim(response: str, spans: NDArray[np.int64]) -> None:
+    """Give all-blank tokens a blank of theirs back, in place.
+
+    `trim_offsets` cuts blanks off a span, which leaves an all-blank token the empty span behind them: the
+    first character of the next sentence, where the token is the end of the one before.
+    """
+    for index in np.flatnonzero((spans[:, 0] == spans[:, 1]) & (spans[:, 0] > 0)):
+        if response[spans[index, 0] - 1].isspace():
+            spans[index, 0] -= 1
 
 
 def load_encoder(
@@ -110,18 +164,3 @@ def load_encoder(
     if chat_template is not None:
         tokenizer.chat_template = read_template(chat_template)
     return TraceEncoder(tokenizer, template_kwargs)
-
-
-def read_template(uri: str | Path) -> str:
-    """The text of a Jinja chat template.
-
-    Raises:
-        ModelError: if the file cannot be read or is not valid Jinja.
-    """
-    try:
-        with fsspec.open(str(uri), "rt", encoding="utf-8") as file:
-            source = file.read()  # pyright: ignore[reportAttributeAccessIssue]
-        jinja2.Environment(extensions=["jinja2.ext.loopcontrols"]).parse(source)
-    except (OSError, UnicodeDecodeError, jinja2.TemplateSyntaxError) as error:
-        raise ModelError(f"chat_template {uri}: {error}") from error
-    return source

@@ -6,10 +6,14 @@ processor's cache, which made it faster than the untiled product at every vocabu
 """
 
 import torch
-from torch.nn.functional import linear
+from torch.nn.functional import linear, pad
 
 TOKEN_TILE = 512
 VOCABULARY_TILE = 4096
+
+MIN_ROWS = 16
+"""Rows of a product, at least. Under 4, MKL adds up in another order (fp32, torch 2.13, AMD Zen 4), and a
+trace's numbers would depend on what shares its pass."""
 
 
 def tiled_logprobs(
@@ -27,22 +31,22 @@ def tiled_logprobs(
         targets_R: [R] int64 token ids.
 
     Returns:
-        [R] float32, clamped to <= 0 (rounding can leave 1e-7 above).
+        [R] float32, clamped to <= 0 (rounding can leave 1e-7 above); NaN for a target outside V.
     """
-    pieces = [
-        _tile_rows(hidden_RE[start : start + TOKEN_TILE], weight_VE, bias_V, targets)
-        for start in range(0, len(hidden_RE), TOKEN_TILE)
-        for targets in (targets_R[start : start + TOKEN_TILE],)
-    ]
-    return torch.cat(pieces) if pieces else hidden_RE.new_empty(0, dtype=torch.float32)
+    num_tiles = max(1, -(-len(hidden_RE) // TOKEN_TILE))
+    tiles = zip(hidden_RE.tensor_split(num_tiles), targets_R.tensor_split(num_tiles), strict=True)
+    return torch.cat([_tile_rows(hidden, weight_VE, bias_V, targets) for hidden, targets in tiles])
 
 
 def _tile_rows(
     hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor
 ) -> torch.Tensor:
+    num_rows = len(hidden)
+    filler = max(0, MIN_ROWS - num_rows)
+    hidden, targets = pad(hidden, (0, 0, 0, filler)), pad(targets, (0, filler))
     maximum = torch.full((len(hidden),), -torch.inf, dtype=torch.float32, device=hidden.device)
     total = torch.zeros_like(maximum)
-    target_logit = torch.zeros_like(maximum)
+    target_logit = torch.full_like(maximum, torch.nan)
     for start in range(0, len(weight), VOCABULARY_TILE):
         columns = slice(start, start + VOCABULARY_TILE)
         logits = linear(hidden, weight[columns], None if bias is None else bias[columns]).float()
@@ -52,7 +56,7 @@ def _tile_rows(
         total = total * torch.exp(maximum - higher)
         total += logits.sub_(higher[:, None]).exp_().sum(dim=1)
         maximum = higher
-    return (target_logit - maximum - torch.log(total)).clamp_(max=0.0)
+    return (target_logit - maximum - torch.log(total)).clamp_(max=0.0)[:num_rows]
 
 
 def plain_logprobs(logits_RV: torch.Tensor, targets_R: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from rdpt_ray.errors import ModelError
-from rdpt_ray.scoring.encoding import read_template
+from rdpt_ray.scoring.templates import read_template
 
 IDENTITY_SUFFIXES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
 """Files of a local folder that can change a score: weights, configs, tokenizer, template."""
@@ -108,10 +108,10 @@ def _hash_folder(folder: Path) -> str:
 
 
 def _resolve_commit(model: str, revision: str | None) -> str:
-    if revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision):
-        return revision
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model):
         raise ModelError(f"model {model}: no such folder, and not a Hub id")
+    if revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision):
+        return revision
     try:
         commit = HfApi().model_info(model, revision=revision).sha
     except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:

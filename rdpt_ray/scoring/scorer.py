@@ -98,7 +98,7 @@ class Scorer:
         try:
             encoded = self._encoder.encode(trace.messages, trace.response)
         except TEMPLATE_FAULTS as error:
-            return f"template_error: the chat template refused the prompt: {error!r}"[:500]
+            return f"template_error: the chat template or the tokenizer refused it: {error!r}"[:500]
         limit = self._engine.context_length
         if limit is not None and len(encoded.sequence) > limit:
             return (

@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from rdpt_ray.errors import ModelError
 from rdpt_ray.scoring import attention
 from rdpt_ray.scoring.engine import TokenSequence
-from rdpt_ray.scoring.head import plain_logprobs, tiled_logprobs
+from rdpt_ray.scoring.head import MIN_ROWS, plain_logprobs, tiled_logprobs
+from rdpt_ray.scoring.packing import num_windowed_layers, obstacle
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +30,16 @@ SEMANTICS = "transformers/1"
 
 PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.1}
 """Largest difference in log-probability that rounding explains; a wrong path differs by whole nats."""
+
+LOAD_FAULTS = (
+    OSError,
+    ValueError,
+    KeyError,
+    ImportError,  # a quantised checkpoint without the library that reads it
+    RuntimeError,  # tensors of another shape than the config says
+    SafetensorError,
+    StrictDataclassError,  # a config field of the wrong type
+)
 
 
 class TransformersEngine:
@@ -43,6 +56,8 @@ class TransformersEngine:
         config = model.config.get_text_config()
         self._context_length: int | None = getattr(config, "max_position_embeddings", None)
         self._head: Any = model.get_output_embeddings()
+        embeddings: Any = model.get_input_embeddings()
+        self._num_embeddings: int = embeddings.weight.shape[0]
         self._packs = self._can_pack()
 
     @property
@@ -57,7 +72,15 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def token_logprobs(self, batch: Sequence[TokenSequence]) -> list[NDArray[np.float32]]:
-        """Score a batch; see `Engine.token_logprobs`."""
+        """Score a batch; see `Engine.token_logprobs`.
+
+        Raises:
+            IndexError: for a token id that the model has no embedding for. Raised here, because on CUDA
+                the lookup itself would end the process's device context, and every later trace with it.
+        """
+        largest = max(max(*sequence.prompt_ids, *sequence.response_ids) for sequence in batch)
+        if largest >= self._num_embeddings:
+            raise IndexError(f"token id {largest}, the model has {self._num_embeddings} embeddings")
         if self._packs:
             return self._packed(batch)
         return [self._plain(sequence) for sequence in batch]
@@ -67,8 +90,11 @@ class TransformersEngine:
     ) -> list[NDArray[np.float32]]:
         """All sequences in one row; the head sees only positions that predict a response token."""
         tokens = [i for sequence in batch for i in (*sequence.prompt_ids, *sequence.response_ids)]
-        ids = torch.tensor(tokens, device=self._device)
         segments = [len(sequence) for sequence in batch]
+        if len(tokens) < MIN_ROWS:
+            segments.append(MIN_ROWS - len(tokens))
+            tokens += [0] * segments[-1]
+        ids = torch.tensor(tokens, device=self._device)
         positions = torch.cat([torch.arange(length) for length in segments]).to(self._device)
         hidden_TE = self._model.base_model(
             input_ids=ids[None],
@@ -96,43 +122,50 @@ class TransformersEngine:
         rows = slice(first, first + len(sequence.response_ids))
         return plain_logprobs(logits_TV[rows], ids[first + 1 :]).cpu().numpy()
 
-    @torch.inference_mode()
     def _can_pack(self) -> bool:
-        """Compare the two paths on two short random sequences packed together."""
+        reason = obstacle(self._model) or self._measured_obstacle()
+        if reason is not None:
+            name = self._model.config.name_or_path
+            logger.warning("%s is scored one trace at a time: %s", name, reason)
+        return reason is None
+
+    @torch.inference_mode()
+    def _measured_obstacle(self) -> str | None:
+        """Compare the two paths on two short random sequences; leaves packing switched on if they agree."""
         config = self._model.config.get_text_config()
-        layer_types = getattr(config, "layer_types", None) or ["full_attention"]
-        if not self._model._supports_attention_backend or not isinstance(
-            self._head, torch.nn.Linear
-        ):
-            return self._declined("it does not support transformers' attention interface")
-        if not set(layer_types) <= {"full_attention", "sliding_attention"}:
-            return self._declined(f"it has layers of type {sorted(set(layer_types))}")
-        generator = np.random.default_rng(0)
-        ids = generator.integers(0, config.vocab_size, size=48).tolist()
+        ids = np.random.default_rng(0).integers(0, config.vocab_size, size=48).tolist()
         probe = [TokenSequence(ids[:3], ids[3:20]), TokenSequence(ids[20:21], ids[21:])]
+        if not self._head_is_linear(ids):
+            return "its head is more than one linear map"
         expected = np.concatenate([self._plain(sequence) for sequence in probe])
         own_attention: Any = self._model.config._attn_implementation
         windows_seen: list[int] = []
         self._model.set_attn_implementation(attention.NAME)
         try:
             actual = np.concatenate(self._packed(probe, windows_seen))
+            difference = float(np.abs(actual - expected).max())
+            reason = None
+            if not difference <= PROBE_TOLERANCE[self._model.dtype]:
+                reason = f"packing changes its log-probabilities by {difference:.3g}"
+            elif len(windows_seen) < num_windowed_layers(config):
+                reason = "it does not tell its attention how wide the window is"
         except NotImplementedError as error:
+            reason = f"it uses {error}"
+        if reason is not None:
             self._model.set_attn_implementation(own_attention)
-            return self._declined(f"it uses {error}")
-        difference = float(np.abs(actual - expected).max())
-        if not difference <= PROBE_TOLERANCE[self._model.dtype]:
-            self._model.set_attn_implementation(own_attention)
-            return self._declined(f"packing changes its log-probabilities by {difference:.3g}")
-        if len(windows_seen) < layer_types.count("sliding_attention"):
-            self._model.set_attn_implementation(own_attention)
-            return self._declined("it does not tell its attention how wide the window is")
-        return True
+        return reason
 
-    def _declined(self, reason: str) -> bool:
-        logger.warning(
-            "%s is scored one trace at a time: %s", self._model.config.name_or_path, reason
-        )
-        return False
+    def _head_is_linear(self, ids: list[int]) -> bool:
+        """Whether the logits are the head's product and nothing more, to the bit.
+
+        A soft cap on small logits changes them by less than rounding does, so no tolerance finds it.
+        """
+        row = torch.tensor([ids], device=self._device)
+        hidden = self._model.base_model(input_ids=row, use_cache=False).last_hidden_state
+        if hidden.shape[-1] != self._head.in_features:
+            return False
+        logits = self._model(input_ids=row, use_cache=False).logits
+        return torch.equal(self._head(hidden).float(), logits.float())
 
 
 def load_engine(
@@ -152,16 +185,23 @@ def load_engine(
     """
     torch.set_num_threads(num_threads)
     try:
-        loaded = AutoModelForCausalLM.from_pretrained(
+        loading: Any = AutoModelForCausalLM.from_pretrained(
             model,
             revision=revision,
             dtype=getattr(torch, dtype),
             trust_remote_code=False,
             use_safetensors=True,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError) as error:
+    except LOAD_FAULTS as error:
         raise ModelError(f"model {model}: cannot be loaded: {error}") from error
+    loaded, info = loading
+    if info["missing_keys"]:
+        missing = sorted(info["missing_keys"])
+        raise ModelError(
+            f"model {model}: {len(missing)} tensors of {type(loaded).__name__} are not in its files"
+            f" ({missing[0]} is one) and would be random numbers; is this the whole checkpoint?"
+        )
     if use_gpu and not torch.cuda.is_available():
         raise ModelError(f"model {model}: pool.num_gpus > 0, but this actor sees no CUDA device")
-    placed: Any = loaded.eval()
-    return TransformersEngine(placed.to("cuda" if use_gpu else "cpu"))
+    return TransformersEngine(loaded.eval().to("cuda" if use_gpu else "cpu"))
