@@ -2,10 +2,17 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
+from ray.exceptions import RayError
+
+from rdpt_ray import errors
+
+OURS = re.compile(r"rdpt_ray\.errors\.(\w+): (.+)")
+"""Ray hands over a worker's exception as the text of its traceback (seen with 2.60)."""
 
 
 @contextmanager
@@ -17,7 +24,8 @@ def connected() -> Iterator[None]:
     """
     if ray.is_initialized():
         _quiet()
-        yield
+        with _unwrapped():
+            yield
         return
     if os.environ.get("RAY_ADDRESS"):
         ray.init(logging_level=logging.WARNING, log_to_driver=False)
@@ -35,9 +43,23 @@ def connected() -> Iterator[None]:
         )
     _quiet()
     try:
-        yield
+        with _unwrapped():
+            yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _unwrapped() -> Iterator[None]:
+    """Raise an error that a worker made for users as itself, not as a page of Ray's frames."""
+    try:
+        yield
+    except RayError as error:
+        found = OURS.findall(str(error))
+        if not found:
+            raise
+        name, message = found[-1]
+        raise getattr(errors, name)(message) from error
 
 
 def _quiet() -> None:
