@@ -1,6 +1,7 @@
 """A model and text in, log-probabilities out. Torch and transformers live here; Ray does not.
 
     encoding.py      messages and response -> token ids with the response's character offsets
+    offsets.py       repairs those offsets where a tokenizer blurs them
     templates.py     chat templates: read, checked, and told one date
     batching.py      which traces share a forward pass, under a token budget
     engine.py        the protocol of an engine: token ids in, one float per response token out

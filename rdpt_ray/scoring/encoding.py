@@ -15,6 +15,7 @@ from transformers import AddedToken, AutoTokenizer, PreTrainedTokenizerBase
 
 from rdpt_ray.errors import ModelError
 from rdpt_ray.scoring.engine import TokenSequence
+from rdpt_ray.scoring.offsets import repair
 from rdpt_ray.scoring.templates import read_template, with_fixed_date
 
 Message = dict[str, str]
@@ -110,8 +111,8 @@ class TraceEncoder:
             tokens = self._tokenizer.convert_ids_to_tokens(sorted(forged))
             raise ValueError(f"the tokenizer reads {tokens} in the response even as plain text")
         spans = np.array(encoding["offset_mapping"], dtype=np.int64).reshape(-1, 2)
-        _untrim(response, spans)
-        return Encoded(TokenSequence(list(prompt_ids), list(response_ids)), spans)
+        sequence = TokenSequence(list(prompt_ids), list(response_ids))
+        return Encoded(sequence, repair(response, spans))
 
 
 def _mark_control_tokens(tokenizer: PreTrainedTokenizerBase, template: str) -> frozenset[int]:
@@ -130,17 +131,6 @@ def _mark_control_tokens(tokenizer: PreTrainedTokenizerBase, template: str) -> f
         token.special = True
     tokenizer.add_tokens(unflagged, special_tokens=True)
     return frozenset(index for index in control if index != tokenizer.unk_token_id)
-
-
-def _untrim(response: str, spans: NDArray[np.int64]) -> None:
-    """Give all-blank tokens a blank of theirs back, in place.
-
-    `trim_offsets` cuts blanks off a span, which leaves an all-blank token the empty span behind them: the
-    first character of the next sentence, where the token is the end of the one before.
-    """
-    for index in np.flatnonzero((spans[:, 0] == spans[:, 1]) & (spans[:, 0] > 0)):
-        if response[spans[index, 0] - 1].isspace():
-            spans[index, 0] -= 1
 
 
 def load_encoder(
