@@ -7,7 +7,7 @@ ablations teacher_ratio, fewest, longest, random), GRAPE (arXiv 2502.04194), Min
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -156,6 +156,6 @@ def rank_candidates(
     ]
 
 
-def _order(score: float, candidate: Candidate) -> Sequence[float | int | str]:
+def _order(score: float, candidate: Candidate) -> tuple[bool, float, int, str]:
     is_nan = bool(np.isnan(score))
     return (is_nan, 0.0 if is_nan else -score, candidate.num_sentences, candidate.trace_id)

@@ -76,21 +76,21 @@ class Summary:
     rejected: int = 0
     quarantined: int = 0
     num_prompts: int = 0
-    drop_reasons: Counter[str] = field(default_factory=Counter)
+    drop_reasons: Counter[str] = field(default_factory=Counter[str])
     """Rejected traces by drop_reason."""
-    quarantine_reasons: Counter[str] = field(default_factory=Counter)
+    quarantine_reasons: Counter[str] = field(default_factory=Counter[str])
     """Quarantined rows by "stage: reason"."""
-    classes: Counter[str] = field(default_factory=Counter)
+    classes: Counter[str] = field(default_factory=Counter[str])
     """Sentences of all scored traces by class."""
-    classes_selected: Counter[str] = field(default_factory=Counter)
+    classes_selected: Counter[str] = field(default_factory=Counter[str])
     """Sentences of selected traces by class."""
-    positions: dict[str, list[int]] = field(default_factory=dict)
+    positions: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     """Class -> number of sentences at position 0, 1, 2, ... (MAX_POSITIONS) over scored traces."""
-    points: list[Point] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list[Point])
     """The NUM_POINTS traces with the smallest trace_id: a uniform sample."""
-    most_teacher: list[Example] = field(default_factory=list)
+    most_teacher: list[Example] = field(default_factory=list[Example])
     """Traces with the largest teacher_share, best first; ties: smaller trace_id."""
-    least_teacher: list[Example] = field(default_factory=list)
+    least_teacher: list[Example] = field(default_factory=list[Example])
     """Traces with the smallest teacher_share; ties: smaller trace_id."""
 
     def add_trace(self, codes: NDArray[np.int8], point: Point, example: Example) -> None:
@@ -174,8 +174,9 @@ def _least(example: Example) -> tuple[float, str]:
 
 
 def _example(values: dict[str, Any]) -> Example:
-    spans = [(start, end) for start, end in values["sentences"]]
-    return Example(**{**values, "sentences": spans})
+    merged: dict[str, Any] = dict(values)
+    merged["sentences"] = [(start, end) for start, end in values["sentences"]]
+    return Example(**merged)
 
 
 def _add_lists(left: Sequence[int], right: Sequence[int]) -> list[int]:

@@ -52,7 +52,11 @@ def head(tmp_path):
     session = Path("/tmp", f"rdpt{os.getpid()}")
     command = [str(BIN / "ray"), "start", "--head", "--block", "--num-cpus=2"]
     command += [f"--port={free_port()}", f"--dashboard-port={dashboard}"]
-    command += ["--dashboard-host=127.0.0.1", f"--temp-dir={session}", "--include-log-monitor=false"]
+    command += [
+        "--dashboard-host=127.0.0.1",
+        f"--temp-dir={session}",
+        "--include-log-monitor=false",
+    ]
     process = subprocess.Popen(
         command,
         cwd=REPOSITORY,

@@ -18,7 +18,9 @@ QUIET = Console(quiet=True)
 def miniature_rows(first, count):
     """Good rows of the demo's traces, as plain dicts."""
     rows = pq.read_table(MINIATURE / "traces.parquet").slice(first, count).to_pylist()
-    return [row for row in rows if row["prompt"] and row["response"] and "</think>" in row["response"]]
+    return [
+        row for row in rows if row["prompt"] and row["response"] and "</think>" in row["response"]
+    ]
 
 
 def write_jsonl(path, rows):

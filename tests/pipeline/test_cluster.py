@@ -31,13 +31,13 @@ def run(ray, body, **arguments):
 
 
 def test_a_task_s_error_arrives_as_itself(ray_cluster):
-    with pytest.raises(InputError, match="^traces.jsonl: has changed since it was listed$"):
+    with pytest.raises(InputError, match=r"^traces\.jsonl: has changed since it was listed$"):
         run(ray_cluster, refuse)
 
 
 def test_an_actor_s_error_arrives_as_itself(ray_cluster):
     pool = ray_cluster.data.ActorPoolStrategy(size=1)
-    with pytest.raises(ModelError, match="^model m: cannot be loaded$"):
+    with pytest.raises(ModelError, match=r"^model m: cannot be loaded$"):
         run(ray_cluster, Unloadable, compute=pool)
 
 

@@ -54,7 +54,7 @@ def test_every_row_ends_in_exactly_one_table(small_run):
 
 
 def test_quarantine_names_file_row_column_and_reason(small_run):
-    tree, good, done = small_run
+    _, good, done = small_run
     rows = {row["row"]: row for row in read_run(done, "quarantine")}
     first_bad = len(good) + 1
     assert rows[len(good)]["reason"] == "duplicate"
@@ -64,7 +64,8 @@ def test_quarantine_names_file_row_column_and_reason(small_run):
     for row in rows.values():
         assert row["file"].endswith("traces.jsonl")
         assert row["stage"] == "ingest"
-        assert row["reason"] and row["detail"]
+        assert row["reason"]
+        assert row["detail"]
     assert rows[first_bad]["column"] == "response"
     assert rows[first_bad + 3]["column"] == "prompt"
 
@@ -152,7 +153,7 @@ def test_grown_input_scores_only_what_is_new(ray_cluster, tmp_path):
 
 def test_an_interrupted_run_continues(small_run, tmp_path):
     """Whatever a killed run left behind, in any combination, the rerun's tables are the same."""
-    tree, good, done = small_run
+    tree, _, done = small_run
     store = tmp_path / "store"
     shutil.copytree(Path(done.uri).parent.parent, store)
     run_folder = store / "runs" / Path(done.uri).name
@@ -174,7 +175,11 @@ def test_a_trace_that_a_model_cannot_score_is_quarantined_alone(ray_cluster, tmp
     long = {**rows[0], "response": "<think>\n" + "Now 1 plus 1 leaves 2.\n" * 400 + "</think>\n\n2"}
     done = run(config_tree(tmp_path, rows=[*rows, long]))
     (fault,) = read_run(done, "quarantine")
-    assert (fault["stage"], fault["reason"], fault["row"]) == ("score", "context_exceeded", len(rows))
+    assert (fault["stage"], fault["reason"], fault["row"]) == (
+        "score",
+        "context_exceeded",
+        len(rows),
+    )
     assert fault["column"] == "student"
     assert "tokens" in fault["detail"]
     assert done.summary.selected + done.summary.rejected == len(rows)
@@ -230,7 +235,7 @@ def test_trace_is_four_way_and_keeps_every_trace(small_run):
 
 
 def test_manifest_tells_enough_to_make_the_run_again(small_run):
-    tree, _, done = small_run
+    _, _, done = small_run
     manifest = json.loads(Path(done.uri, "manifest.json").read_text())
     assert manifest["config"]["thresholds"] == {"alpha": 0.1, "beta": 0.1}
     assert manifest["inputs"][0]["uri"].endswith("traces.jsonl")
@@ -258,5 +263,7 @@ def test_wrong_jobs_end_before_anything_is_scored(ray_cluster, tmp_path):
 
 def test_an_input_without_a_usable_row_is_an_error_that_names_one(ray_cluster, tmp_path):
     tree = config_tree(tmp_path, rows=BAD_ROWS[:2])
-    with pytest.raises(InputError, match=r"none of its 2 rows .*traces\.jsonl row 0, column response"):
+    with pytest.raises(
+        InputError, match=r"none of its 2 rows .*traces\.jsonl row [01], column response"
+    ):
         run(tree)
