@@ -58,9 +58,10 @@ class ShownSentence:
 
     name: str
     """Its class, or UNSCORED."""
+    before: str
     text: str
-    blank: str
-    """The white space after it, which is not coloured."""
+    after: str
+    """`before` and `after` are its white space, which is not coloured."""
     left_out: int
     """Characters that are not shown."""
     title: str
@@ -99,12 +100,14 @@ def make_card(example: Example, budget: Budget) -> Card:
             break
         text, left_out = clip(example.response[start:end], min(budget.sentence_chars, left))
         left -= len(text)
-        ink = text.rstrip() or text
+        inked = text.lstrip() or text
+        ink = inked.rstrip() or inked
         shown.append(
             ShownSentence(
                 name=example.classes[index] or UNSCORED,
+                before=text[: len(text) - len(inked)],
                 text=ink,
-                blank=text[len(ink) :],
+                after=inked[len(ink) :],
                 left_out=left_out,
                 title=_title(example, index),
             )

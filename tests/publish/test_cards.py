@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from rdpt_ray.method.summary import Example, Summary
@@ -37,14 +39,14 @@ def test_a_four_way_card_has_three_probabilities(example):
     )
 
 
-def test_white_space_after_a_sentence_is_not_coloured(example):
-    texts = ["\n\n", "One.  ", "Two.\n", "Three."]
+def test_white_space_around_a_sentence_is_not_coloured(example):
+    texts = ["\n\n", "One.  ", "\tTwo.\n", "Three."]
     card = make_card(example("CCCC", texts=texts), WIDE)
-    assert [(sentence.text, sentence.blank) for sentence in card.sentences] == [
-        ("\n\n", ""),
-        ("One.", "  "),
-        ("Two.", "\n"),
-        ("Three.", ""),
+    assert [(sentence.before, sentence.text, sentence.after) for sentence in card.sentences] == [
+        ("", "\n\n", ""),
+        ("", "One.", "  "),
+        ("\t", "Two.", "\n"),
+        ("", "Three.", ""),
     ]
 
 
@@ -53,6 +55,21 @@ def test_a_sentence_of_a_megabyte_is_cut_and_counted(example):
     assert len(card.sentences[0].text) == 2_000
     assert card.sentences[0].left_out == 998_000
     assert card.sentences[1].text == "Short."
+
+
+def test_a_mark_that_does_not_fit_any_more_is_counted(example):
+    budget = replace(WIDE, response_chars=12)
+    card = make_card(example("CC", texts=["\0\0", "End."]), budget)
+    assert [(sentence.text, sentence.left_out) for sentence in card.sentences] == [
+        ("<U+0000>", 1),
+        ("End.", 0),
+    ]
+    budget = replace(WIDE, response_chars=5)
+    card = make_card(example("CC", texts=["\0\0", "End."]), budget)
+    assert [(sentence.text, sentence.left_out) for sentence in card.sentences] == [
+        ("", 2),
+        ("End.", 0),
+    ]
 
 
 def test_sentences_beyond_the_budget_are_counted(example):

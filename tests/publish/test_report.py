@@ -37,7 +37,7 @@ BARE = RunFacts("run", "name", "curate", "today", "teacher_count", 1, 0.1, 0.1)
 
 @pytest.fixture
 def page(read_page):
-    return lambda summary, facts: read_page(render_report(summary, facts))
+    return lambda summary, facts: read_page(render_report(summary, facts).encode().decode())
 
 
 def counts(element):
