@@ -92,7 +92,7 @@ def top_reasons(reasons: Counter[str], total: int, limit: int) -> tuple[Reason, 
     shown = [Reason(name, count) for name, count in ordered[:limit]]
     rest = ordered[limit:]
     if rest:
-        shown.append(Reason(f"{len(rest)} other reasons", sum(count for _, count in rest)))
+        shown.append(Reason("more for other reasons", sum(count for _, count in rest)))
     unexplained = total - sum(reasons.values())
     if unexplained:
         shown.append(Reason("no reason recorded", unexplained))

@@ -51,7 +51,7 @@ def test_reasons_beyond_the_limit_are_one():
     assert findings.top_reasons(reasons, 22, 3) == (
         Reason("c", 9),
         Reason("a", 5),
-        Reason("3 other reasons", 8),
+        Reason("more for other reasons", 8),
     )
 
 
