@@ -93,16 +93,15 @@ def check_columns(files: list[InputFile], config: InputSpec) -> None:
     unseen, faults, any_good = set(names.mapped), [], False
     for file in files:
         if file.format != "parquet":
-            unseen.clear()
+            unseen.clear()  # a JSONL file has no schema, so any column may be in it
             continue
         try:
             with open_input(file) as source:
                 unseen -= check_schema(names, open_parquet(source).schema_arrow).keys()
             any_good = True
         except Fault as fault:
-            faults.append(f"{file.uri}: column {fault.column!r}: {fault.detail}")
-            if fault.reason == "corrupt_file":
-                faults.pop()
+            if fault.column is not None:
+                faults.append(f"{file.uri}: column {fault.column!r}: {fault.detail}")
         if any_good and not unseen:
             return
     if any_good and unseen:
@@ -116,15 +115,17 @@ def check_columns(files: list[InputFile], config: InputSpec) -> None:
 
 def _expand(root: str, configured: str) -> dict[str, dict[str, Any]]:
     """The files that one configured path stands for: path -> what the file system says of it."""
+    shown = _without_secrets(root)
     try:
         fs, path = fsspec.core.url_to_fs(root)
         kind, found = _look_up(fs, path)
     except (OSError, ValueError, ImportError) as error:
-        raise InputError(f"input.path: {root} cannot be listed: {error}") from error
+        reason = str(error).replace(root, shown)
+        raise InputError(f"input.path: {shown} cannot be listed: {reason}") from error
     if kind == "nothing":
-        raise InputError(f"input.path: {root} does not exist")
+        raise InputError(f"input.path: {shown} does not exist")
     if kind not in ("file", "directory", "glob"):
-        raise InputError(f"input.path: {root} is neither a file nor a folder")
+        raise InputError(f"input.path: {shown} is neither a file nor a folder")
     if kind == "file":
         return found
     belongs = _in_glob if kind == "glob" else _in_folder
@@ -133,7 +134,7 @@ def _expand(root: str, configured: str) -> dict[str, dict[str, Any]]:
     if not kept:
         there = ", ".join(sorted(os.path.basename(name) for name in files)[:8]) or "none"
         raise InputError(
-            f"input.path: {root} matches no .parquet or .jsonl file (files there: {there})"
+            f"input.path: {shown} matches no .parquet or .jsonl file (files there: {there})"
         )
     return kept
 
@@ -187,14 +188,19 @@ def _show(root: str, path: str) -> str:
     if isinstance(fs, LocalFileSystem) and "://" not in root:
         path = os.path.normpath(path)
         return path if os.path.isabs(root) or root[0] == "~" else os.path.relpath(path)
-    scheme, _, place = _without_query(fs.unstrip_protocol(path)).partition("://")
-    authority, slash, name = place.partition("/")
-    uri = f"{scheme}://{authority.rpartition('@')[2]}{slash}{name}"
+    uri = _without_secrets(fs.unstrip_protocol(path))
     return f"{uri}::{rest}" if chain and "://" in first else uri
 
 
+def _without_secrets(uri: str) -> str:
+    """A URI without login, and a web address without what follows `?`, often a signature."""
+    scheme, separator, place = _without_query(uri).partition("://")
+    authority, slash, name = place.partition("/")
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{name}"
+
+
 def _without_query(path: str) -> str:
-    """A web address without what follows `?`, often a signature; other paths may hold one in a name."""
+    """A web address up to its `?`; on other file systems a name may hold one."""
     return path.partition("?")[0] if path.startswith(("http://", "https://")) else path
 
 

@@ -98,7 +98,8 @@ def open_input(file: InputFile) -> Iterator[Source]:
         info = fs.info(file.path)
         stream = fs.open(file.path, "rb")
     except OSError as error:
-        raise InputError(f"{file.uri}: cannot be opened: {error}") from error
+        reason = str(error).replace(file.path, file.uri)  # the path may hold a signature
+        raise InputError(f"{file.uri}: cannot be opened: {reason}") from error
     with stream:
         tag = content_tag(info)
         if info.get("size") not in (file.size, None) or (tag and tag not in file.fingerprint):
@@ -130,5 +131,6 @@ def hash_content(root: str, path: str, uri: str) -> tuple[int, str]:
                 digest.update(chunk)
                 size += len(chunk)
     except OSError as error:
-        raise InputError(f"{uri}: cannot be read: {error}") from error
+        reason = str(error).replace(path, uri)
+        raise InputError(f"{uri}: cannot be read: {reason}") from error
     return size, f"sha256:{digest.hexdigest()}"

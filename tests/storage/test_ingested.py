@@ -121,7 +121,7 @@ def bucket(monkeypatch):
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     s3fs.S3FileSystem.clear_instance_cache()
     fs = s3fs.S3FileSystem()
-    fs.mkdir("traces")
+    fs.mkdir("ingested-input")
     yield fs
     s3fs.S3FileSystem.clear_instance_cache()
     server.stop()
@@ -130,22 +130,23 @@ def bucket(monkeypatch):
 @pytest.mark.slow
 def test_s3(bucket):
     for name, write in WRITERS.items():
-        bucket.pipe(f"traces/deep/{name}", write([ROW] * 3))
-    config = InputConfig(path="s3://traces/deep")
+        bucket.pipe(f"ingested-input/deep/{name}", write([ROW] * 3))
+    config = InputConfig(path="s3://ingested-input/deep")
     files = list_inputs(config)
     check_columns(files, config)
     assert [file.uri for file in files] == [
-        f"s3://traces/deep/a.{ending}" for ending in ("jsonl", "jsonl.gz", "jsonl.zst", "parquet")
+        f"s3://ingested-input/deep/a.{ending}"
+        for ending in ("jsonl", "jsonl.gz", "jsonl.zst", "parquet")
     ]
     for file in files:
         assert "-etag:" in file.fingerprint
         [table] = read_file(file, config, split=split)
         assert table.num_rows == table.column("reason").null_count == 3
-    bucket.pipe("traces/deep/a.parquet", as_parquet([ROW] * 2))
-    with pytest.raises(InputError, match=r"s3://traces/deep/a\.parquet: has changed"):
+    bucket.pipe("ingested-input/deep/a.parquet", as_parquet([ROW] * 2))
+    with pytest.raises(InputError, match=r"s3://ingested-input/deep/a\.parquet: has changed"):
         list(read_file(files[-1], config, split=split))
-    with pytest.raises(InputError, match="s3://traces/none does not exist"):
-        list_inputs(InputConfig(path="s3://traces/none"))
+    with pytest.raises(InputError, match="s3://ingested-input/none does not exist"):
+        list_inputs(InputConfig(path="s3://ingested-input/none"))
 
 
 @pytest.mark.parametrize(

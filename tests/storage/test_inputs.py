@@ -197,8 +197,19 @@ def test_a_signed_address_is_read_and_its_signature_not_shown(web, tmp_path):
     assert "SECRET" not in repr(file)
     with open_input(file) as source:
         assert source.read() == b"x"
-    with pytest.raises(InputError, match="does not exist"):
-        list_inputs(InputConfig(path=f"{web}/b.jsonl"))
+    (tmp_path / "a.jsonl.gz").unlink()
+    with pytest.raises(InputError, match=f"{web}/a.jsonl.gz: cannot be opened") as caught:
+        open_input(file).__enter__()
+    assert "SECRET" not in str(caught.value)
+    with pytest.raises(InputError, match=f"{web}/b.jsonl ") as caught:
+        list_inputs(InputConfig(path=f"{web}/b.jsonl?X-Signature=SECRET"))
+    assert "SECRET" not in str(caught.value)
+
+
+def test_a_password_is_not_shown_in_an_error():
+    with pytest.raises(InputError, match=r"nosuch://host/a\.jsonl cannot be listed") as caught:
+        list_inputs(InputConfig(path="nosuch://user:SECRET@host/a.jsonl"))
+    assert "SECRET" not in str(caught.value)
 
 
 def write(path, **columns):
