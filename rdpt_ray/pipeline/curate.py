@@ -26,6 +26,7 @@ from rdpt_ray.pipeline.score import Part, score
 from rdpt_ray.pipeline.select import Selection, select
 from rdpt_ray.publish.facts import InputFacts, ModelFacts, RunFacts
 from rdpt_ray.publish.report import render_report
+from rdpt_ray.publish.untrusted import public_uri
 from rdpt_ray.scoring.encoding import TEMPLATE_FAULTS, load_encoder
 from rdpt_ray.scoring.identity import ModelIdentity, identify
 from rdpt_ray.scoring.transformers_engine import SEMANTICS
@@ -323,8 +324,10 @@ def _manifest(
         "schema": 1,
         "facts": facts.to_dict(),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "config": config.model_dump(mode="json"),
-        "inputs": [asdict(file) for file in files],
+        "config": _public(config.model_dump(mode="json")),
+        "inputs": [
+            {"uri": file.uri, "size": file.size, "fingerprint": file.fingerprint} for file in files
+        ],
         "models": {
             role: {**asdict(identity), "key": identity.key} for role, identity in identities.items()
         },
@@ -335,6 +338,15 @@ def _manifest(
         },
         "summary": summary.to_dict(),
     }
+
+
+def _public(value: Any) -> Any:
+    """A config's values with logins and signatures taken out of every URI."""
+    if isinstance(value, dict):
+        return {key: _public(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_public(inner) for inner in value]
+    return public_uri(value) if isinstance(value, str) else value
 
 
 def _versions() -> dict[str, str]:

@@ -29,7 +29,7 @@ FACTS = [
     pa.field("license", pa.string()),
     pa.field("metadata", pa.string()),
 ]
-"""What the input says about a trace; no model reads it. `metadata` is a JSON object in a string."""
+"""What the input says about a trace; no model reads it. `metadata` is JSON in a string."""
 
 FAULT = [
     pa.field("reason", pa.string()),
