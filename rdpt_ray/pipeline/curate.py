@@ -6,7 +6,7 @@ starts by looking for it there, so killing the job at any moment and running it 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,7 +21,7 @@ from rdpt_ray.method.sentences import splitter_id
 from rdpt_ray.method.summary import Summary, merge
 from rdpt_ray.pipeline.cluster import connected
 from rdpt_ray.pipeline.ingest import Destination, IngestedBucket, ingest
-from rdpt_ray.pipeline.progress import stage
+from rdpt_ray.pipeline.progress import Advance, stage
 from rdpt_ray.pipeline.score import Part, score
 from rdpt_ray.pipeline.select import Selection, select
 from rdpt_ray.publish.facts import InputFacts, ModelFacts, RunFacts
@@ -276,15 +276,18 @@ def _score(
 
 
 def _select(buckets: list[IngestedBucket], job: Selection, console: Console) -> Summary:
-    summaries: list[Summary] = []
     with stage(console, "select", len(buckets)) as advance:
-        for summary in select(buckets, job):
-            summaries.append(summary)
-            advance(1, "buckets")
-    summary = merge(summaries, num_examples=job.num_examples)
+        summary = merge(_counted(select(buckets, job), advance), num_examples=job.num_examples)
     total = summary.selected + summary.rejected + summary.quarantined
     assert summary.rows_read == total, (summary.rows_read, total)
     return summary
+
+
+def _counted(summaries: Iterator[Summary], advance: Advance) -> Iterator[Summary]:
+    """The same summaries, one by one, each counted off: the driver holds two at a time."""
+    for summary in summaries:
+        yield summary
+        advance(1, "buckets")
 
 
 def _finished(store: Root, folder: str, models: dict[Role, ModelConfig]) -> Run:
