@@ -102,6 +102,7 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
         return _finished(store, folder, models)
     for role, model in models.items():
         _check_model(role, model, identities[role])
+    console.print(f"run {identity}: {_shown(files)}, by {', '.join(models)}", highlight=False)
     with connected():
         buckets = _ingest(files, config, store, folder, console)
         parts = [
