@@ -84,6 +84,10 @@ def test_positions_after_the_basic_plane_count_characters():
     assert owners_of(text, [(0, 4), (4, 6)], [(0, 1), (1, 3), (3, 5), (5, 6)]) == [0, 0, 1, 1]
 
 
+def test_a_position_is_always_inside_the_text():
+    assert first_inked("ab", [(2, 2), (2, 3), (1, 2)]).tolist() == [1, 1, 1]
+
+
 def test_no_tokens_of_no_text():
     assert first_inked("", []).tolist() == []
     assert sentence_of_token("", [], []).tolist() == []

@@ -97,6 +97,8 @@ def test_thresholds_of_one_hide_every_difference():
 def test_defaults_are_the_papers():
     assert classify([0.65, 0.55], [0.5, 0.5]).tolist() == ["TEACHER", "COMMON"]
     assert classify([0.5, 0.5], [0.5, 0.5], [0.55, 0.65]).tolist() == ["SHARED", "BOOSTED"]
+    codes = [classify_codes([0.65, 0.55], [0.5, 0.5]), classify_codes([0.5], [0.5], [0.65])]
+    assert [NAMES[code].tolist() for code in codes] == [["TEACHER", "COMMON"], ["BOOSTED"]]
 
 
 def rules_as_written(teacher, student, distilled, alpha, beta):

@@ -63,6 +63,12 @@ def test_score_by_hand(policy, mixed, empty):
     assert str(policy_named(policy)(EMPTY)) != "-0.0"
 
 
+def test_a_single_sentence_of_a_single_character():
+    one = candidate("one", "T", num_chars=1, teacher=[(-1.0, 1)], student=[(-4.0, 1)])
+    assert policy_named("teacher_ratio")(one) == 1.0
+    assert policy_named("miniplm_difference")(one) == 3.0
+
+
 def test_scores_are_plain_floats():
     for name, policy in POLICIES.items():
         assert type(policy(MIXED)) is float, name
@@ -96,6 +102,7 @@ def test_random_is_a_hash_of_seed_and_trace_alone():
     assert policy_named("random", seed=7)(twin) == policy_named("random", seed=7)(MIXED)
     assert policy_named("random", seed=8)(MIXED) != policy_named("random", seed=7)(MIXED)
     assert policy_named("random")(MIXED) == policy_named("random", seed=0)(MIXED)
+    assert POLICIES["random"](MIXED) == policy_named("random", seed=0)(MIXED)
 
 
 def test_random_is_uniform_and_each_seed_picks_anew():
