@@ -74,6 +74,7 @@ def _byte_level(name, *, pattern=None, normalizer=None, trim=False, prefix=False
     cut = [] if pattern is None else [pre_tokenizers.Split(Regex(pattern), behavior="isolated")]
     backend.pre_tokenizer = pre_tokenizers.Sequence([*cut, letters])
     backend.post_processor = processors.ByteLevel(trim_offsets=trim, add_prefix_space=prefix)
+    backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
         special_tokens=list(CONTROL),
@@ -116,7 +117,9 @@ def _piece_level(name, normalizer, pre_tokenizer):
         )
     )
     backend.normalizer, backend.pre_tokenizer = normalizer, pre_tokenizer
-    backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    backend.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
     backend.add_tokens(_added())
     return Kind(name, backend, byte_level=False)
 
