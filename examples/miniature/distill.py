@@ -18,10 +18,10 @@ from fit import fit
 from folder import HERE, load
 from sample import THINK_END, is_whole, sample
 from task import given_answer, problems
-from vocabulary import prompt_ids, response_ids
+from vocabulary import prompt_ids, response_ids, student_tokenizer
 
 SEED = 3
-NUM_QUESTIONS = 2500
+NUM_QUESTIONS = 2400
 NUM_CANDIDATES = 4
 EPOCHS = 6
 BATCH_SIZE = 32
@@ -59,7 +59,8 @@ def main() -> None:
     torch.set_num_threads(1)
     begun = time.process_time()
     traces = right_traces(*load(options.to / "teacher"), NUM_QUESTIONS, SEED)
-    model, tokenizer = load(options.to / "student")
+    model, _ = load(options.to / "student")
+    tokenizer = student_tokenizer()
     effort = fit(
         model,
         [(prompt_ids(tokenizer, q), response_ids(tokenizer, response)) for q, response in traces],

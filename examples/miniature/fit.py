@@ -17,9 +17,10 @@ IGNORED = -100
 def new_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
     """An untrained Llama of about 170,000 parameters, fp32."""
     torch.manual_seed(seed)
+    vocabulary = tokenizer.get_vocab()
     return LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=len(tokenizer),
+            vocab_size=len(vocabulary),
             hidden_size=64,
             intermediate_size=176,
             num_hidden_layers=3,
@@ -28,9 +29,9 @@ def new_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM
             max_position_embeddings=tokenizer.model_max_length,
             tie_word_embeddings=True,
             initializer_range=0.05,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=vocabulary[str(tokenizer.bos_token)],
+            eos_token_id=vocabulary[str(tokenizer.eos_token)],
+            pad_token_id=vocabulary[str(tokenizer.pad_token)],
         )
     )
 

@@ -51,7 +51,7 @@ def sample(
         ids = torch.tensor([prompts[row] for row in rows])
         written = _decode(model, ids, torch.from_numpy(draws), temperature, barred)
         for row, response in zip(rows, written, strict=True):
-            samples[row] = Sample(tokenizer.decode(response), ended=len(response) < max_tokens)
+            samples[row] = Sample(str(tokenizer.decode(response)), ended=len(response) < max_tokens)
     return [samples[row] for row in range(len(questions))]
 
 
@@ -114,9 +114,8 @@ def _choose(logits: torch.Tensor, draws: torch.Tensor, temperature: float) -> to
     if temperature == 0:
         return logits.argmax(-1)
     cumulative = (logits / temperature).softmax(-1).cumsum(-1)
-    return torch.searchsorted(cumulative, (draws * cumulative[:, -1])[:, None], right=True).squeeze(
-        1
-    )
+    reached = (draws * cumulative[:, -1])[:, None]
+    return torch.searchsorted(cumulative, reached, right=True)[:, 0]
 
 
 def _equal_lengths(prompts: Sequence[Sequence[int]], batch_size: int) -> Iterable[list[int]]:

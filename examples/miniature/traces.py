@@ -16,9 +16,10 @@ from folder import HERE, load
 from sample import THINK_END, is_whole, sample
 from task import Problem, Split, distinct_problems
 
-NUM_PROMPTS = {"teacher": 320, "distilled": 300}
+NUM_TEACHER_PROMPTS = 320
+NUM_DISTILLED_PROMPTS = 300
 NUM_CANDIDATES = 4
-SPARE_CANDIDATES = 4  # short traces repeat themselves now and then; repeats are left out
+SPARE_CANDIDATES = 4  # sampled beside, because repeats and traces that lost their form are left out
 SEED = 4
 NOT_UTF8 = b"<think>\nNow 7 plus \xff\xfe leaves 2.\n</think>\n\nThe answer is \\boxed{2}."
 
@@ -82,7 +83,7 @@ def row(problem: Problem, response: str, model_name: str) -> Row:
 def cut_traces(folder: Path, count: int, max_tokens: int) -> list[Row]:
     """Traces of new prompts that the token limit cut inside the think block."""
     model, tokenizer = load(folder)
-    asked = distinct_problems("curate", SEED, NUM_PROMPTS["teacher"] + count)[-count:]
+    asked = distinct_problems("curate", SEED, NUM_TEACHER_PROMPTS + count)[-count:]
     written = sample(
         model,
         tokenizer,
@@ -139,7 +140,7 @@ def main() -> None:
     good = traces(
         teacher,
         "curate",
-        NUM_PROMPTS["teacher"],
+        NUM_TEACHER_PROMPTS,
         NUM_CANDIDATES,
         opening="<think>\n",
         answer_mark=THINK_END,
@@ -151,7 +152,7 @@ def main() -> None:
     own = traces(
         options.to / "distilled",
         "trace",
-        NUM_PROMPTS["distilled"],
+        NUM_DISTILLED_PROMPTS,
         1,
         opening="",
         answer_mark="\n\n",

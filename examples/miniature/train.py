@@ -32,7 +32,7 @@ class Recipe:
 
 
 RECIPES = {
-    "teacher": Recipe(style="teacher", num_steps=1500, seed=1),
+    "teacher": Recipe(style="teacher", num_steps=2000, seed=1),
     "student": Recipe(style="student", num_steps=900, seed=2),
 }
 

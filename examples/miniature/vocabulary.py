@@ -20,15 +20,15 @@ TEACHER_WORDS = (
 TEACHER_TEMPLATE = (
     "{{ bos_token }}"
     "{% for message in messages %}"
-    "{{ '<|' + message.role + '|>\n' + message.content + eos_token + '\n' }}"
+    r"{{ '<|' + message.role + '|>\n' + message.content + eos_token + '\n' }}"
     "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|assistant|>\n<think>\n' }}{% endif %}"
+    r"{% if add_generation_prompt %}{{ '<|assistant|>\n<think>\n' }}{% endif %}"
 )
 STUDENT_TEMPLATE = (
     "{% for message in messages %}"
-    "{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
+    r"{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
     "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    r"{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 
 
@@ -62,12 +62,12 @@ def prompt_ids(tokenizer: PreTrainedTokenizerFast, question: str) -> list[int]:
     text = tokenizer.apply_chat_template(
         [{"role": "user", "content": question}], tokenize=False, add_generation_prompt=True
     )
-    return tokenizer(text, add_special_tokens=False).input_ids
+    return tokenizer(str(text), add_special_tokens=False).input_ids
 
 
 def response_ids(tokenizer: PreTrainedTokenizerFast, response: str) -> list[int]:
     """The response alone, ended by the model's end token."""
-    return [*tokenizer(response, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+    return tokenizer(response + str(tokenizer.eos_token), add_special_tokens=False).input_ids
 
 
 def corpus(style: Style, num_texts: int = 5000) -> Iterator[str]:

@@ -129,6 +129,14 @@ def test_every_file_is_small():
     assert all(path.stat().st_size < 1.4e6 for path in MINIATURE.rglob("*") if path.is_file())
 
 
+def test_the_readme_repeats_the_cards():
+    readme = (MINIATURE / "README.md").read_text()
+    for name in NAMES:
+        card = (MINIATURE / name / "README.md").read_text()
+        greedy, sampled = re.findall(r"[\d.]+%", card)
+        assert re.search(rf"\[{name}\].*\| {greedy} \| {sampled} \|", readme)
+
+
 def test_the_teacher_solves_new_problems(models):
     assert accuracy(*models["teacher"], temperature=0, num_problems=100, seed=9) >= 0.97
 
