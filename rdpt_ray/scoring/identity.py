@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+from huggingface_hub.utils import validate_repo_id
 
 from rdpt_ray.errors import ModelError
 from rdpt_ray.scoring.templates import read_template
@@ -108,8 +109,10 @@ def _hash_folder(folder: Path) -> str:
 
 
 def _resolve_commit(model: str, revision: str | None) -> str:
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model):
-        raise ModelError(f"model {model}: no such folder, and not a Hub id")
+    try:
+        validate_repo_id(model)
+    except HFValidationError as error:
+        raise ModelError(f"model {model}: no such folder, and not a Hub id") from error
     if revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision):
         return revision
     try:
