@@ -50,7 +50,19 @@ def test_the_smallest_config_has_the_papers_defaults():
     assert (config.selection.policy, config.selection.per_prompt) == ("teacher_count", 1)
     assert config.models.distilled is None
     assert [*config.models.by_role()] == ["student", "teacher"]  # the cheap one first
+    assert config.selection.seed == 0
     assert config.selection.filters.model_dump(exclude_none=True) == {}
+    assert config.report.num_traces == 10
+    assert (config.models.teacher.engine, config.models.teacher.dtype) == (
+        "transformers",
+        "float32",
+    )
+    assert config.models.teacher.token_budget == 8192
+    assert config.models.teacher.pool.model_dump(exclude_none=True) == {
+        "min_actors": 1,
+        "num_cpus": 1,
+        "num_gpus": 0,
+    }
 
 
 def test_by_role_has_the_distilled_model_last():
@@ -185,7 +197,19 @@ def test_every_policy_can_be_asked_for(policy):
         ("input.path", ["a.parquet", "s3://b/*.jsonl"]),
         ("models.teacher.chat_template_kwargs", {"enable_thinking": False, "depth": [1, None]}),
         ("selection.filters.complete", True),
+        ("selection.filters.min_chars", 0),
         ("selection.filters.max_chars", 0),
+        ("selection.per_prompt", 1),
+        ("report.num_traces", 0),
+        ("report.num_traces", 100),
+        ("input.limit", 1),
+        ("models.teacher.token_budget", 1),
+        ("models.teacher.pool.min_actors", 1),
+        ("models.teacher.pool.max_actors", 1),
+        ("models.teacher.pool.num_gpus", 0.25),
+        ("name", "0"),
+        ("name", "x" * 64),
+        ("store", "s"),
     ],
 )
 def test_values_at_the_edge_are_taken(key, value):

@@ -305,6 +305,11 @@ def test_a_bucket_is_one_of_those_there_are(identity, buckets):
     assert bucket_of(identity, buckets) == bucket_of(identity[:8] + "f" * 24, buckets)
 
 
+def test_a_bucket_by_hand():
+    assert bucket_of("0000001f" + "0" * 24, 8) == 31 % 8
+    assert bucket_of("ffffffff" + "0" * 24, 4096) == 4095
+
+
 def test_prompts_spread_evenly():
     ids = [hashlib.sha256(str(number).encode()).hexdigest()[:32] for number in range(8000)]
     counts = [0] * 8
