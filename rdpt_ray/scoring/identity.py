@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import httpx, validate_repo_id
 
 from rdpt_ray.errors import ModelError
 from rdpt_ray.scoring.templates import read_template
@@ -117,7 +117,7 @@ def _resolve_commit(model: str, revision: str | None) -> str:
         return revision
     try:
         commit = HfApi().model_info(model, revision=revision).sha
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
+    except (httpx.HTTPError, OSError) as error:
         raise ModelError(
             f"model {model}: no such folder, and the Hub cannot resolve it"
             f" (revision {revision or 'main'}): {type(error).__name__}; pin a 40-digit revision to"

@@ -1,9 +1,12 @@
 import json
 import shutil
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 import torch
+from huggingface_hub import close_session, constants
 
 from rdpt_ray.errors import ModelError
 from rdpt_ray.scoring.identity import identify
@@ -137,6 +140,63 @@ def test_a_pinned_hub_model_needs_no_network():
         replace(pinned, is_local=True).key,
     ]
     assert len({pinned.key, *others}) == 5
+
+
+@pytest.fixture
+def at_endpoint(monkeypatch):
+    """Lets the Hub's client out, to the address given."""
+
+    def go(endpoint):
+        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        close_session()  # it may hold a client that refuses to go online
+
+    yield go
+    close_session()
+
+
+@pytest.fixture
+def hub(at_endpoint):
+    """A server that knows one model's main commit, in the Hub's place."""
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_GET(self):
+            known = self.path.startswith("/api/models/org/model")
+            body = json.dumps({"id": "org/model", "sha": COMMIT} if known else {}).encode()
+            self.send_response(200 if known else 404)
+            if not known:
+                self.send_header("X-Error-Code", "RepoNotFound")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    at_endpoint(f"http://127.0.0.1:{server.server_port}")
+    yield
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize("revision", [None, "main"])
+def test_a_hub_model_is_pinned_to_what_the_hub_says_now(revision):
+    asked = {"dtype": "float32", "engine": "e", "chat_template": None, "chat_template_kwargs": {}}
+    found = identify("org/model", revision, **asked)
+    assert found == identify("org/model", COMMIT, **asked)
+    with pytest.raises(ModelError, match=r"org/other: no such folder.*RepositoryNotFoundError"):
+        identify("org/other", revision, **asked)
+
+
+def test_a_hub_that_does_not_answer_is_a_model_error(at_endpoint):
+    at_endpoint("http://127.0.0.1:1")
+    with pytest.raises(ModelError, match=r"the Hub cannot resolve it.*ConnectError.*pin"):
+        key("org/model")
 
 
 @pytest.mark.parametrize("revision", [None, "main", "v1.0", COMMIT[:39], COMMIT.upper()])
