@@ -36,7 +36,7 @@ LOAD_FAULTS = (
     ValueError,
     KeyError,
     ImportError,  # a quantised checkpoint without the library that reads it
-    RuntimeError,  # tensors of another shape than the config says
+    RuntimeError,  # tensors that cannot be brought into the model's layout
     SafetensorError,
     StrictDataclassError,  # a config field of the wrong type
 )
@@ -192,15 +192,17 @@ def load_engine(
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below, by name
         )
     except LOAD_FAULTS as error:
         raise ModelError(f"model {model}: cannot be loaded: {error}") from error
     loaded, info = loading
-    if info["missing_keys"]:
-        missing = sorted(info["missing_keys"])
+    random = sorted({*info["missing_keys"], *(entry[0] for entry in info["mismatched_keys"])})
+    if random:
         raise ModelError(
-            f"model {model}: {len(missing)} tensors of {type(loaded).__name__} are not in its files"
-            f" ({missing[0]} is one) and would be random numbers; is this the whole checkpoint?"
+            f"model {model}: {len(random)} tensors of {type(loaded).__name__} are not in its files, or in"
+            f" another shape, and would be random numbers ({random[0]} is one); is this the whole"
+            " checkpoint?"
         )
     if use_gpu and not torch.cuda.is_available():
         raise ModelError(f"model {model}: pool.num_gpus > 0, but this actor sees no CUDA device")

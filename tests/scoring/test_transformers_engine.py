@@ -1,0 +1,349 @@
+"""Both paths give what a plain forward pass of the model gives, whatever its architecture."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from rdpt_ray.errors import ModelError
+from rdpt_ray.scoring.engine import TokenSequence
+from rdpt_ray.scoring.transformers_engine import TransformersEngine, load_engine
+
+VOCABULARY = 300
+HIDDEN = {
+    "hidden_size": 48,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+}
+GROUPED = HIDDEN | {"num_key_value_heads": 2, "head_dim": 12}
+SLIDING = ["sliding_attention", "full_attention"]
+LONGROPE = {
+    "rope_type": "longrope",
+    "short_factor": [1.0] * 6,
+    "long_factor": [4.0] * 6,
+    "rope_theta": 10_000.0,
+}
+
+PACKS = {
+    "Llama": GROUPED,
+    "Llama, biased head": GROUPED | {"attention_bias": True, "mlp_bias": True},
+    "Mistral": GROUPED | {"sliding_window": 16},
+    "Qwen2": GROUPED | {"sliding_window": 33, "use_sliding_window": True, "layer_types": SLIDING},
+    "Qwen3": GROUPED,
+    "Gemma3Text": GROUPED | {"sliding_window": 8, "layer_types": SLIDING},
+    "GPT2": {"n_embd": 48, "n_layer": 2, "n_head": 4},
+    "GPTNeoX": HIDDEN,
+    "Phi3": GROUPED,
+    "Granite": GROUPED | {"residual_multiplier": 0.5, "attention_multiplier": 0.2},
+    "Mixtral": GROUPED | {"num_local_experts": 4, "sliding_window": None},
+}
+
+DECLINES = {
+    "Gemma2": (GROUPED, "its head is more than one linear map"),
+    "Gemma2, no cap on logits": (
+        GROUPED | {"final_logit_softcapping": None},
+        "it uses soft-capped attention scores and attention sinks",
+    ),
+    "Gemma3Text, a cap that hardly shows": (
+        GROUPED | {"final_logit_softcapping": 1000.0},
+        "its head is more than one linear map",
+    ),
+    "GptOss": (
+        GROUPED | {"num_local_experts": 4},
+        "it uses soft-capped attention scores and attention sinks",
+    ),
+    "Mamba": (
+        {"hidden_size": 48, "num_hidden_layers": 2},
+        "it does not support transformers' attention interface",
+    ),
+    "Granite, scaled": (
+        GROUPED | {"logits_scaling": 8.0},
+        "its head is more than one linear map",
+    ),
+    "Cohere": (GROUPED, "its head is more than one linear map"),
+    "Phimoe, windows in masks alone": (
+        HIDDEN | {"num_key_value_heads": 2, "num_local_experts": 4, "sliding_window": 40},
+        "it does not tell its attention how wide the window is",
+    ),
+    "Qwen2Moe, windows in masks alone": (
+        GROUPED
+        | {"num_experts": 4, "moe_intermediate_size": 24, "shared_expert_intermediate_size": 24}
+        | {"use_sliding_window": True, "sliding_window": 40, "layer_types": SLIDING},
+        "it does not tell its attention how wide the window is",
+    ),
+    "Phi3, longrope": (
+        GROUPED
+        | {"rope_parameters": LONGROPE, "original_max_position_embeddings": 64}
+        | {"max_position_embeddings": 256},
+        "its rotary frequencies (longrope) follow the longest trace of a pass",
+    ),
+    "Llama, dynamic": (
+        GROUPED
+        | {"rope_parameters": {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 10_000.0}},
+        "its rotary frequencies (dynamic) follow the longest trace of a pass",
+    ),
+    "RecurrentGemma": (
+        HIDDEN | {"num_key_value_heads": 1, "lru_width": 48, "attention_window_size": 16},
+        "it has layers of type",
+    ),
+}
+
+
+def config_of(name, fields):
+    kind = getattr(transformers, f"{name.split(',')[0]}Config")
+    ends = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    return kind(**({"vocab_size": VOCABULARY} | ends | fields))
+
+
+def random_sequences(lengths, seed=1, vocabulary=VOCABULARY):
+    generator = np.random.default_rng(seed)
+    return [
+        TokenSequence(
+            generator.integers(3, vocabulary, prompt).tolist(),
+            generator.integers(3, vocabulary, response).tolist(),
+        )
+        for prompt, response in lengths
+    ]
+
+
+SEQUENCES = random_sequences([(5, 40), (3, 7), (1, 1), (9, 120), (2, 2)])
+
+
+def one_by_one(model, sequence):
+    """Float64 log-probabilities of the response, one token at a time from a plain forward pass."""
+    ids = torch.tensor([sequence.prompt_ids + sequence.response_ids])
+    with torch.no_grad():
+        logprobs = model(input_ids=ids, use_cache=False).logits[0].double().log_softmax(-1)
+    first = len(sequence.prompt_ids)
+    return np.array(
+        [
+            logprobs[first + place - 1, token].item()
+            for place, token in enumerate(sequence.response_ids)
+        ]
+    )
+
+
+def assert_right(engine, model, sequences=SEQUENCES, tolerance=1e-5):
+    """Together and alone, each sequence gets what the plain model gives it."""
+    together = engine.token_logprobs(sequences)
+    for sequence, values in zip(sequences, together, strict=True):
+        assert (values.dtype, values.shape) == (np.float32, (len(sequence.response_ids),))
+        assert (values <= 0).all()
+        expected = one_by_one(model, sequence)
+        np.testing.assert_allclose(values, expected, rtol=0, atol=tolerance)
+        (alone,) = engine.token_logprobs([sequence])
+        np.testing.assert_allclose(alone, values, rtol=0, atol=tolerance)
+    assert np.concatenate(together).min() < -4, "the model has opinions"
+
+
+@pytest.fixture
+def declined(caplog):
+    """Reasons in the log why models are not packed."""
+    caplog.set_level(logging.WARNING, logger="rdpt_ray")
+    return lambda: [
+        record.message.split("is scored one trace at a time: ")[1]
+        for record in caplog.records
+        if record.name.startswith("rdpt_ray")
+    ]
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_models_that_pack(name, tiny_model, declined):
+    model = tiny_model(config_of(name, PACKS[name]))
+    if "biased head" in name:
+        model.lm_head.bias = torch.nn.Parameter(torch.randn(VOCABULARY))
+    engine = TransformersEngine(model)
+    assert (engine.packs, declined()) == (True, [])
+    plain = tiny_model(config_of(name, PACKS[name]))
+    if "biased head" in name:
+        plain.lm_head.bias = model.lm_head.bias
+    assert_right(engine, plain)
+
+
+@pytest.mark.parametrize("name", DECLINES)
+def test_models_that_do_not_pack_say_why_and_are_right(name, tiny_model, declined):
+    fields, reason = DECLINES[name]
+    engine = TransformersEngine(tiny_model(config_of(name, fields)))
+    assert not engine.packs
+    (said,) = declined()
+    assert said.startswith(reason)
+    assert_right(engine, tiny_model(config_of(name, fields)))
+
+
+def test_packing_is_no_matter_of_rounding_in_a_dense_model(engine):
+    """To the bit in float32 on one thread; experts see other numbers of tokens, so Mixtral is only close."""
+    sequences = random_sequences(
+        [(p, r) for p in (1, 2, 3, 17) for r in (1, 2, 3, 5, 64, 200, 511)], vocabulary=400
+    )
+    alone = [engine.token_logprobs([sequence])[0] for sequence in sequences]
+    for seed in range(4):
+        generator = np.random.default_rng(seed)
+        chosen = generator.permutation(len(sequences))[: generator.integers(2, len(sequences))]
+        together = engine.token_logprobs([sequences[place] for place in chosen])
+        for place, values in zip(chosen, together, strict=True):
+            np.testing.assert_array_equal(values, alone[place])
+
+
+@pytest.mark.parametrize("name", ["Llama", "Gemma3Text", "Gemma2"])
+def test_bfloat16_is_close_on_both_paths(name, tiny_model):
+    fields = PACKS.get(name) or DECLINES[name][0]
+    config = config_of(name, fields)
+    model = tiny_model(config, factor=4.0, dtype=torch.bfloat16)
+    engine = TransformersEngine(model)
+    assert engine.packs == (name in PACKS)
+    exact = tiny_model(config, factor=4.0)
+    for sequence, values in zip(SEQUENCES, engine.token_logprobs(SEQUENCES), strict=True):
+        assert values.dtype == np.float32
+        difference = np.abs(values - one_by_one(exact, sequence))
+        assert difference.max() < 0.3
+        assert difference.mean() < 0.03
+
+
+def test_the_context_length_is_the_configs(tiny_model):
+    for name, fields, expected in (
+        ("Llama", GROUPED | {"max_position_embeddings": 123}, 123),
+        ("GPT2", PACKS["GPT2"] | {"n_positions": 77}, 77),
+        ("Mamba", DECLINES["Mamba"][0], None),
+    ):
+        engine = TransformersEngine(tiny_model(config_of(name, fields)))
+        assert engine.context_length == expected
+
+
+@pytest.mark.parametrize("name", ["Llama", "Mamba"])
+def test_an_id_the_model_lacks_is_an_index_error_before_any_pass(name, tiny_model):
+    fields = PACKS.get(name) or DECLINES[name][0]
+    engine = TransformersEngine(tiny_model(config_of(name, fields)))
+    for sequence in (TokenSequence([300], [5]), TokenSequence([5], [7, 300])):
+        with pytest.raises(IndexError, match="token id 300, the model has 300 embeddings"):
+            engine.token_logprobs([TokenSequence([4], [5]), sequence])
+
+
+# Loading.
+
+
+def load(folder, **changes):
+    asked = {"dtype": "float32", "use_gpu": False, "num_threads": 1}
+    return load_engine(str(folder), None, **(asked | changes))
+
+
+@pytest.fixture
+def folder(tmp_path, tiny_model):
+    tiny_model(config_of("Llama", GROUPED)).save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def edit_config(folder, **fields):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def edit_weights(folder, **tensors):
+    path = folder / "model.safetensors"
+    kept = {name: value for name, value in (load_file(path) | tensors).items() if value is not None}
+    save_file(kept, path, metadata={"format": "pt"})
+
+
+def test_a_loaded_model_is_the_saved_one(folder, tiny_model):
+    engine = load(folder)
+    assert engine.packs
+    assert_right(engine, tiny_model(config_of("Llama", GROUPED)))
+    half = load(folder, dtype="bfloat16")
+    for one, other in zip(
+        engine.token_logprobs(SEQUENCES), half.token_logprobs(SEQUENCES), strict=True
+    ):
+        assert 0 < np.abs(one - other).max() < 3
+
+
+def test_tied_embeddings_are_no_missing_weights(tmp_path, tiny_model):
+    config = config_of("Llama", GROUPED | {"tie_word_embeddings": True})
+    tiny_model(config).save_pretrained(tmp_path)
+    assert_right(load(tmp_path), tiny_model(config))
+
+
+def test_threads_are_pinned(folder):
+    load(folder, num_threads=2)
+    assert torch.get_num_threads() == 2
+    load(folder, num_threads=1)
+    assert torch.get_num_threads() == 1
+
+
+def only_pickled(folder):
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+UP = "model.layers.1.mlp.up_proj.weight"
+RANDOM = f"1 tensors of LlamaForCausalLM .* would be random numbers \\({UP} is one\\)"
+UNUSABLE = {
+    "pickled weights": (only_pickled, "model.safetensors"),
+    "no config": (lambda folder: (folder / "config.json").unlink(), "config.json"),
+    "a config that is no JSON": (lambda folder: (folder / "config.json").write_text("{"), "JSON"),
+    "an unknown model": (lambda folder: edit_config(folder, model_type="nosuch"), "nosuch"),
+    "no language model": (
+        lambda folder: edit_config(folder, model_type="t5"),
+        "AutoModelForCausalLM",
+    ),
+    "a size that is no number": (
+        lambda folder: edit_config(folder, hidden_size="big"),
+        "hidden_size",
+    ),
+    "a quantisation that is not installed": (
+        lambda folder: edit_config(folder, quantization_config={"quant_method": "gptq", "bits": 4}),
+        "optimum",
+    ),
+    "half a file": (
+        lambda folder: (folder / "model.safetensors").write_bytes(
+            (folder / "model.safetensors").read_bytes()[:2000]
+        ),
+        "header",
+    ),
+    "a tensor of another shape": (
+        lambda folder: edit_weights(folder, **{UP: torch.zeros(3, 3)}),
+        RANDOM,
+    ),
+    "a tensor that is not there": (lambda folder: edit_weights(folder, **{UP: None}), RANDOM),
+}
+
+
+@pytest.mark.parametrize("what", UNUSABLE)
+def test_what_cannot_be_loaded_is_named(folder, what):
+    spoil, said = UNUSABLE[what]
+    spoil(folder)
+    with pytest.raises(ModelError, match=said) as caught:
+        load(folder)
+    assert str(caught.value).startswith(f"model {folder}: ")
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(ModelError, match="nowhere: cannot be loaded"):
+        load(tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_gpu_that_is_not_there(folder):
+    with pytest.raises(ModelError, match=r"pool\.num_gpus > 0, but this actor sees no CUDA device"):
+        load(folder, use_gpu=True)
+
+
+@pytest.mark.parametrize("model_type", ["llama", "evil"])
+def test_no_code_of_the_folder_runs(folder, model_type):
+    canary = folder.parent / "canary"
+    (folder / "evil.py").write_text(
+        f"open({str(canary)!r}, 'w').close()\n"
+        "from transformers import LlamaConfig, LlamaForCausalLM\n"
+        "class EvilConfig(LlamaConfig): model_type = 'evil'\n"
+        "class Evil(LlamaForCausalLM): config_class = EvilConfig\n"
+    )
+    auto_map = {"AutoConfig": "evil.EvilConfig", "AutoModelForCausalLM": "evil.Evil"}
+    edit_config(folder, auto_map=auto_map, model_type=model_type, architectures=["Evil"])
+    if model_type == "llama":
+        assert load(folder).packs
+    else:
+        with pytest.raises(ModelError, match="trust_remote_code"):
+            load(folder)
+    assert not canary.exists()
