@@ -35,7 +35,7 @@ export PIP_PROGRESS
 demo: $(STAMP) ## curate the embedded traces with the embedded models, on this machine
 	@$(BIN)/rdpt curate examples/demo.yaml
 
-demo-smollm2: $(STAMP) ## the same job with SmolLM2-135M-Instruct as the student
+demo-smollm2: $(STAMP) ## the same job with SmolLM2-135M-Instruct as the teacher
 	@$(BIN)/python examples/smollm2/prepare.py
 	@$(BIN)/rdpt curate examples/smollm2.yaml
 

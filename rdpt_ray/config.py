@@ -228,7 +228,7 @@ def _describe(fault: Any) -> str:
         came = "" if fault["type"] == "missing" else f", got {fault['input']!r}"
         return f"{dotted}: {fault['msg']}{came}"
     known = _known_keys(location[:-1])
-    near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.0)
+    near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"{dotted}: unknown key{hint} (known here: {', '.join(known)})"
 

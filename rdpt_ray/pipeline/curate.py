@@ -16,7 +16,7 @@ from rich.console import Console
 
 from rdpt_ray import __version__
 from rdpt_ray.config import CurateConfig, ModelConfig, Role
-from rdpt_ray.errors import ConfigError, InputError
+from rdpt_ray.errors import ConfigError, InputError, StoreError
 from rdpt_ray.method.sentences import splitter_id
 from rdpt_ray.method.summary import Summary, merge
 from rdpt_ray.pipeline.cluster import connected
@@ -26,11 +26,10 @@ from rdpt_ray.pipeline.score import Part, score
 from rdpt_ray.pipeline.select import Selection, select
 from rdpt_ray.publish.facts import InputFacts, ModelFacts, RunFacts
 from rdpt_ray.publish.report import render_report
-from rdpt_ray.publish.untrusted import public_uri
 from rdpt_ray.scoring.encoding import TEMPLATE_FAULTS, load_encoder
 from rdpt_ray.scoring.identity import ModelIdentity, identify
 from rdpt_ray.scoring.transformers_engine import SEMANTICS
-from rdpt_ray.storage.files import Root, open_root
+from rdpt_ray.storage.files import Root, open_root, public_uri
 from rdpt_ray.storage.inputs import InputFile, check_columns, list_inputs
 from rdpt_ray.storage.parts import num_buckets, scored_parts
 from rdpt_ray.storage.runs import (
@@ -99,7 +98,7 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
     identity = run_id(config.name, _what_decides(config, kind, files, identities))
     folder = run_folder(identity)
     if store.exists(f"{folder}/{MANIFEST}"):
-        return _finished(store, folder, models)
+        return _finished(store, folder)
     for role, model in models.items():
         _check_model(role, model, identities[role])
     console.print(f"run {identity}: {_shown(files)}, by {', '.join(models)}", highlight=False)
@@ -184,10 +183,10 @@ def _what_decides(
     files: Sequence[InputFile],
     identities: Identities,
 ) -> dict[str, Any]:
-    """Everything that decides the run's tables; pools and paths are not among it."""
+    """Everything that decides the run's tables; pools and how a path was written are not among it."""
     return {
         "kind": kind,
-        "input": config.input.model_dump(mode="json"),
+        "input": config.input.model_dump(mode="json", exclude={"path"}),
         "files": [[file.uri, file.fingerprint] for file in files],
         "models": {role: identity.key for role, identity in identities.items()},
         "thresholds": config.thresholds.model_dump(mode="json"),
@@ -280,7 +279,11 @@ def _select(buckets: list[IngestedBucket], job: Selection, console: Console) -> 
     with stage(console, "select", len(buckets)) as advance:
         summary = merge(_counted(select(buckets, job), advance), num_examples=job.num_examples)
     total = summary.selected + summary.rejected + summary.quarantined
-    assert summary.rows_read == total, (summary.rows_read, total)
+    if summary.rows_read != total:
+        raise StoreError(
+            f"{job.store.show(job.run)}: {summary.rows_read} rows were read, but {total} are selected,"
+            " rejected or quarantined; delete this run's folder and rerun, and please report it"
+        )
     return summary
 
 
@@ -291,7 +294,7 @@ def _counted(summaries: Iterator[Summary], advance: Advance) -> Iterator[Summary
         advance(1, "buckets")
 
 
-def _finished(store: Root, folder: str, models: dict[Role, ModelConfig]) -> Run:
+def _finished(store: Root, folder: str) -> Run:
     """A run whose manifest is there: its outcome, with nothing scored this time."""
     manifest = read_json(store, f"{folder}/{MANIFEST}")
     facts = RunFacts.from_dict(manifest["facts"])

@@ -123,9 +123,13 @@ def select_bucket(bucket: IngestedBucket, job: Selection) -> Summary:
 def _read_parts(
     bucket: IngestedBucket, rows: dict[str, dict[str, Any]], job: Selection
 ) -> Iterator[tuple[dict[str, Any], dict[str, dict[str, Any]]]]:
-    """Every trace of the run in the bucket: its content and facts, and role -> its scores."""
+    """Every trace of the run in the bucket: its content and facts, and role -> its scores.
+
+    Two runs that ingest at once can store a trace in two parts; it is taken from the first that holds it.
+    """
+    left = dict(rows)
     content = [field.name for field in CONTENT]
-    for key in bucket.parts:
+    for key in sorted(bucket.parts):
         name = f"{bucket_folder(job.dataset, bucket.bucket)}/{key}.parquet"
         traces = job.store.read_table(name, columns=content).to_pylist()
         trace_ids = [trace["trace_id"] for trace in traces]
@@ -134,7 +138,7 @@ def _read_parts(
             for role, model_key in job.model_keys.items()
         }
         for index, trace in enumerate(traces):
-            row = rows.get(trace["trace_id"])
+            row = left.pop(trace["trace_id"], None)
             if row is not None:
                 yield {**row, **trace}, {role: table[index] for role, table in by_role.items()}
 

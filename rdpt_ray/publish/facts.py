@@ -24,7 +24,7 @@ class ModelFacts:
     reused: int
     """Traces whose scores were already in the store."""
     tokens: int
-    """Response tokens scored in this run."""
+    """Tokens read in this run, prompts and responses."""
     tokens_per_s: float | None = None
     """Over the time this role was scoring; None when nothing had to be scored."""
 

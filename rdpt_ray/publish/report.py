@@ -18,7 +18,8 @@ from rdpt_ray.publish import figures, findings
 from rdpt_ray.publish.cards import budget_for, make_card
 from rdpt_ray.publish.facts import RunFacts
 from rdpt_ray.publish.palette import MEANINGS, css_variables
-from rdpt_ray.publish.untrusted import public_uri, shorten, visible
+from rdpt_ray.publish.untrusted import shorten, visible
+from rdpt_ray.storage.files import public_uri
 
 __all__ = ["RunFacts", "render_report"]
 

@@ -5,7 +5,6 @@ on even when escaped: control characters, bidirectional overrides, invisible tag
 """
 
 import re
-from urllib.parse import urlsplit, urlunsplit
 
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 without tab and line feed, DEL, C1
@@ -43,14 +42,3 @@ def shorten(text: str, limit: int) -> str:
     """A label of at most `limit` characters on one line, ending in an ellipsis if it was cut."""
     shown, left_out = clip(text, limit - 1)
     return " ".join(shown.split()) + ("\u2026" if left_out else "")
-
-
-def public_uri(uri: str) -> str:
-    """A URI without what may be secret in it: user, password, query (signed URLs), fragment."""
-    if "://" not in uri:
-        return uri
-    try:
-        scheme, netloc, path, _, _ = urlsplit(uri)
-    except ValueError:  # for example an unclosed bracket in the host
-        return uri.partition("?")[0].rpartition("@")[2]
-    return urlunsplit((scheme, netloc.rpartition("@")[2], path, "", ""))

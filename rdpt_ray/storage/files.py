@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import fsspec
 import pyarrow as pa
@@ -48,8 +49,8 @@ class Root:
         return f"{fsspec.core.url_to_fs(self.uri)[1].rstrip('/')}/{name}"
 
     def show(self, name: str) -> str:
-        """The full URI of a name, for people."""
-        return f"{self.uri.rstrip('/')}/{name}"
+        """The full URI of a name, for people: without a login."""
+        return f"{public_uri(self.uri).rstrip('/')}/{name}"
 
     def exists(self, name: str) -> bool:
         """Whether a file of this name is there.
@@ -137,7 +138,8 @@ class Root:
         try:
             yield
         except FAULTS as error:
-            raise StoreError(f"{self.show(name)}: cannot be {done}: {error}") from error
+            said = str(error).replace(self.uri, public_uri(self.uri))
+            raise StoreError(f"{self.show(name)}: cannot be {done}: {said}") from error
 
 
 def open_root(uri: str) -> Root:
@@ -172,3 +174,14 @@ def _replace(path: str, data: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def public_uri(uri: str) -> str:
+    """A URI without what may be secret in it: user, password, query (signed URLs), fragment."""
+    if "://" not in uri:
+        return uri
+    try:
+        scheme, netloc, path, _, _ = urlsplit(uri)
+    except ValueError:  # for example an unclosed bracket in the host
+        return uri.partition("?")[0].rpartition("@")[2]
+    return urlunsplit((scheme, netloc.rpartition("@")[2], path, "", ""))

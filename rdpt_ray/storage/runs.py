@@ -1,7 +1,7 @@
 """A run's folder and its manifest. The manifest is written last: where it is, the run is complete.
 
 STORE/runs/<run-id>/{rows,provenance,selected,rejected,quarantine}/bucket=0007.parquet
-STORE/runs/<run-id>/{summaries/bucket=0007.json, ingested.json, report/index.html, manifest.json}
+STORE/runs/<run-id>/{ingested.json, report/index.html, manifest.json}
 """
 
 import hashlib

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdpt_ray.publish.untrusted import clip, public_uri, shorten, visible
+from rdpt_ray.publish.untrusted import clip, shorten, visible
+from rdpt_ray.storage.files import public_uri
 
 ANY_TEXT = st.text(alphabet=st.characters(codec=None, exclude_categories=()), max_size=300)
 
