@@ -127,8 +127,6 @@ def _mark_control_tokens(tokenizer: PreTrainedTokenizerBase, template: str) -> f
         if token.special or (token.content in template and not token.content.isspace())
     }
     unflagged = [token for token in control.values() if not token.special]
-    for token in unflagged:
-        token.special = True
     tokenizer.add_tokens(unflagged, special_tokens=True)
     return frozenset(index for index in control if index != tokenizer.unk_token_id)
 

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import AddedToken, Tokenizer, processors
 from transformers import ByT5Tokenizer
 
 from rdpt_ray.errors import ModelError
@@ -121,6 +121,24 @@ def test_an_added_token_that_no_template_writes_stays_a_token(kinds):
     encoded = TraceEncoder(tokenizer, {}).encode(user("Hi."), "a <tool> b")
     place = encoded.sequence.response_ids.index(tokenizer.convert_tokens_to_ids("<tool>"))
     assert encoded.spans[place].tolist() == [2, 8]
+
+
+def test_a_blank_that_templates_write_is_no_control_token(kinds):
+    """Gemma has its line breaks among its added tokens, and every template writes them."""
+    tokenizer = kinds["gpt-2"].tokenizer()
+    tokenizer.add_tokens([AddedToken("\n", special=False, normalized=False)])
+    encoded = TraceEncoder(tokenizer, {}).encode(user("Hi."), "So.\nYes.")
+    assert tokenizer.convert_tokens_to_ids("\n") in encoded.sequence.response_ids
+
+
+def test_only_the_template_writes_a_beginning(kinds):
+    tokenizer = kinds["gpt-2"].tokenizer()
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    assert tokenizer("x")["input_ids"][0] == 1
+    encoded = TraceEncoder(tokenizer, {}).encode(user("Hi."), "So.")
+    assert not {1, 2}.intersection(encoded.sequence.prompt_ids + encoded.sequence.response_ids)
 
 
 def test_a_tokenizers_own_truncation_and_padding_are_not_ours(kinds):

@@ -53,7 +53,7 @@ CHANGES = {
     "the chat template": lambda folder: (folder / "chat_template.jinja").write_text("{{ 1 }}"),
     "a SentencePiece model": lambda folder: (folder / "tokenizer.model").write_bytes(b"x"),
     "merges": lambda folder: (folder / "merges.txt").write_text("a b"),
-    "a file's name": lambda folder: (folder / "config.json").rename(folder / "other.json"),
+    "a file's name": lambda folder: (folder / "config.json").rename(folder / "configs.json"),
 }
 
 

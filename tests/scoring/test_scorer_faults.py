@@ -221,3 +221,13 @@ def test_a_pass_too_large_is_halved_until_it_fits(make_scorer, engine):
     assert "OutOfMemoryError" in score.error
     assert "tried to allocate for" in score.error
     assert max(small.passes) > 1, "it ends where the pass fits, not at one trace each"
+
+
+def test_halving_is_no_falling_back_to_one_by_one(make_scorer, engine):
+    traces = [whole(GOOD)] * 16
+    (known,) = make_scorer().score(traces[:1])
+    tokens = known.num_prompt_tokens + int(known.num_tokens.sum())
+    small = LittleMemory(engine, limit=5 * tokens)
+    scores = make_scorer(engine=small, token_budget=100_000).score(traces)
+    assert [score.error for score in scores] == [None] * 16
+    assert small.passes == [4, 4, 4, 4]

@@ -65,6 +65,10 @@ DECLINES = {
         GROUPED | {"logits_scaling": 8.0},
         "its head is more than one linear map",
     ),
+    "Electra": (
+        HIDDEN | {"embedding_size": 24, "is_decoder": True},
+        "its head is more than one linear map",
+    ),
     "Cohere": (GROUPED, "its head is more than one linear map"),
     "Phimoe, windows in masks alone": (
         HIDDEN | {"num_key_value_heads": 2, "num_local_experts": 4, "sliding_window": 40},
@@ -173,6 +177,27 @@ def test_models_that_do_not_pack_say_why_and_are_right(name, tiny_model, decline
     (said,) = declined()
     assert said.startswith(reason)
     assert_right(engine, tiny_model(config_of(name, fields)))
+
+
+class Bigrams(torch.nn.Embedding):
+    """Adds the embedding of the token before: across traces, if they lie in one row."""
+
+    def forward(self, ids):
+        embedded = super().forward(ids)
+        return embedded + torch.nn.functional.pad(embedded, (0, 0, 1, 0))[:, :-1]
+
+
+def test_what_no_config_tells_is_measured(tiny_model, declined):
+    models = [tiny_model(config_of("Llama", GROUPED)) for _ in range(2)]
+    for model in models:
+        weight = model.get_input_embeddings().weight
+        model.set_input_embeddings(Bigrams(*weight.shape, _weight=weight.detach()))
+    engine = TransformersEngine(models[0])
+    assert not engine.packs
+    (said,) = declined()
+    assert said.startswith("packing changes its log-probabilities by ")
+    assert float(said.split()[-1]) > 0.1
+    assert_right(engine, models[1])
 
 
 def test_packing_is_no_matter_of_rounding_in_a_dense_model(engine):
