@@ -33,8 +33,7 @@ def tiled_logprobs(
     Returns:
         [R] float32, clamped to <= 0 (rounding can leave 1e-7 above); NaN for a target outside V.
     """
-    num_tiles = max(1, -(-len(hidden_RE) // TOKEN_TILE))
-    tiles = zip(hidden_RE.tensor_split(num_tiles), targets_R.tensor_split(num_tiles), strict=True)
+    tiles = zip(hidden_RE.split(TOKEN_TILE), targets_R.split(TOKEN_TILE), strict=True)
     return torch.cat([_tile_rows(hidden, weight_VE, bias_V, targets) for hidden, targets in tiles])
 
 

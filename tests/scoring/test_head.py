@@ -139,6 +139,13 @@ def test_the_plain_path_agrees(vocabulary):
     )
 
 
+def test_no_tile_outgrows_a_processors_cache():
+    hidden, weight, _, targets = case(4096, 5000)
+    with torch.profiler.profile(profile_memory=True) as profile:
+        tiled_logprobs(hidden, weight, None, targets)
+    assert max(event.self_cpu_memory_usage for event in profile.events()) <= 512 * 4096 * 4
+
+
 # VmHWM and not getrusage, whose peak a child inherits from the process that started it.
 MEASURE = """
 import torch
