@@ -159,6 +159,7 @@ def peak():
     (kibibytes,) = [line.split()[1] for line in lines if line.startswith("VmHWM")]
     return int(kibibytes) * 1024
 tiled_logprobs(hidden[:16], weight[:8192], None, targets[:16] % 8192)
+open("/proc/self/clear_refs", "w").write("5")  # forget the peak of the imports
 before = peak()
 tiled_logprobs(hidden, weight, None, targets)
 tiled = peak()
