@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import random
+import stat
 import subprocess
 import sys
 import threading
@@ -378,6 +379,26 @@ def test_a_long_table_can_be_read_in_pieces():
     assert [metadata.row_group(group).num_rows for group in range(3)] == [1024, 1024, 452]
     assert metadata.row_group(0).column(0).has_offset_index
     assert metadata.row_group(0).column(0).has_column_index
+
+
+def test_bytes_reach_the_disk_before_the_name_and_the_name_before_the_return(tmp_path, monkeypatch):
+    """A rename that outlives a power cut must not outlive its content; only the order can be seen here."""
+    steps = []
+    fsync, replace = os.fsync, os.replace
+
+    def spy_fsync(descriptor):
+        status = os.fstat(descriptor)
+        steps.append("folder" if stat.S_ISDIR(status.st_mode) else f"{status.st_size} bytes")
+        fsync(descriptor)
+
+    def spy_replace(source, target):
+        steps.append("rename")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", spy_fsync)
+    monkeypatch.setattr(os, "replace", spy_replace)
+    open_root(str(tmp_path)).write_bytes("file", b"12345")
+    assert steps == ["5 bytes", "rename", "folder"]
 
 
 def test_writing_leaves_no_file_open(tmp_path):
