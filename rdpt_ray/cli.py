@@ -6,7 +6,7 @@ Heavy rooms are imported inside the commands, so that `rdpt --help` answers at o
 import json
 import os
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,6 +14,9 @@ from rich.console import Console
 from rdpt_ray import __version__
 from rdpt_ray.errors import RdptError
 from rdpt_ray.method.summary import Summary
+
+if TYPE_CHECKING:
+    from rdpt_ray.pipeline.lineage import Kind
 
 app = typer.Typer(
     name="rdpt",
@@ -78,8 +81,22 @@ def version() -> None:
     typer.echo(__version__)
 
 
-def run_job(kind: Any, config: str, overrides: list[str] | None, *, as_json: bool) -> None:
-    """Load the config, run the job, show the outcome; `jobs/*.py` do exactly this."""
+def job_app(kind: "Kind") -> typer.Typer:
+    """The command line of `jobs/<kind>.py`: the subcommand of that name, its config an option."""
+    job = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+    @job.command(help=f"`rdpt {kind}` as a job; the last line of stdout is one JSON object.")
+    def _(
+        config: Annotated[str, typer.Option(help="YAML config: a local path or any fsspec URI.")],
+        overrides: OverridesArgument = None,
+    ) -> None:
+        run_job(kind, config, overrides, as_json=True)
+
+    return job
+
+
+def run_job(kind: "Kind", config: str, overrides: list[str] | None, *, as_json: bool) -> None:
+    """Load the config, run the job, show the outcome."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from rdpt_ray.config import load_config
 

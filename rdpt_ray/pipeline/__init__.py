@@ -5,6 +5,7 @@
     ingest.py    input files -> the store's parts and the run's ledger
     score.py     parts -> one model's scores, by a pool of actors
     select.py    scores -> provenance, selected, rejected, quarantine, bucket by bucket
+    lineage.py   what decides a run's id; its manifest
     curate.py    the main job: all of it, and the manifest last
 
 A stage is a function over a Ray Dataset whose body is an ordinary function or class that tests call

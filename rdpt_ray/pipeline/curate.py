@@ -7,20 +7,18 @@ starts by looking for it there, so killing the job at any moment and running it 
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 
-from rdpt_ray import __version__
 from rdpt_ray.config import CurateConfig, ModelConfig, Role
 from rdpt_ray.errors import ConfigError, InputError, StoreError
-from rdpt_ray.method.sentences import splitter_id
 from rdpt_ray.method.summary import Summary, merge
 from rdpt_ray.pipeline.cluster import connected
 from rdpt_ray.pipeline.ingest import Destination, IngestedBucket, ingest
+from rdpt_ray.pipeline.lineage import Identities, Kind, manifest, versions, what_decides
 from rdpt_ray.pipeline.progress import Advance, stage
 from rdpt_ray.pipeline.score import Part, score
 from rdpt_ray.pipeline.select import Selection, select
@@ -29,7 +27,7 @@ from rdpt_ray.publish.report import render_report
 from rdpt_ray.scoring.encoding import TEMPLATE_FAULTS, load_encoder
 from rdpt_ray.scoring.identity import ModelIdentity, identify
 from rdpt_ray.scoring.transformers_engine import SEMANTICS
-from rdpt_ray.storage.files import Root, open_root, public_uri
+from rdpt_ray.storage.files import Root, open_root
 from rdpt_ray.storage.inputs import InputFile, check_columns, list_inputs
 from rdpt_ray.storage.parts import num_buckets, scored_parts
 from rdpt_ray.storage.runs import (
@@ -41,11 +39,6 @@ from rdpt_ray.storage.runs import (
     run_id,
     write_json,
 )
-
-Kind = Literal["curate", "trace"]
-Identities = dict[Role, ModelIdentity]
-
-LIBRARIES = ("ray", "torch", "transformers", "tokenizers", "pyarrow", "nupunkt", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +88,12 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
     models = _models(config, kind)
     identities: Identities = {role: _identity(model) for role, model in models.items()}
     store = open_root(config.store)
-    identity = run_id(config.name, _what_decides(config, kind, files, identities))
+    identity = run_id(config.name, what_decides(config, kind, files, identities))
     folder = run_folder(identity)
     if store.exists(f"{folder}/{MANIFEST}"):
         return _finished(store, folder)
-    for role, model in models.items():
-        _check_model(role, model, identities[role])
+    for role in models:
+        _check_model(role, identities[role])
     console.print(f"run {identity}: {_shown(files)}, by {', '.join(models)}", highlight=False)
     with connected():
         buckets = _ingest(files, config, store, folder, console)
@@ -135,10 +128,10 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
         models=tuple(model_facts),
         inputs=(InputFacts(_shown(files), summary.rows_read),),
         wall_s=time.monotonic() - begun,
-        versions=_versions(),
+        versions=versions(),
     )
     store.write_bytes(f"{folder}/{REPORT}", render_report(summary, facts).encode())
-    write_json(store, f"{folder}/{MANIFEST}", _manifest(config, files, identities, facts, summary))
+    write_json(store, f"{folder}/{MANIFEST}", manifest(config, files, identities, facts, summary))
     return Run(store.show(folder), store.show(f"{folder}/{REPORT}"), summary, facts)
 
 
@@ -163,38 +156,18 @@ def _identity(model: ModelConfig) -> ModelIdentity:
     )
 
 
-def _check_model(role: Role, model: ModelConfig, identity: ModelIdentity) -> None:
+def _check_model(role: Role, identity: ModelIdentity) -> None:
     """Load the tokenizer here and now: a model that cannot score must not cost a GPU first."""
     encoder = load_encoder(
-        identity.location, identity.revision, model.chat_template, model.chat_template_kwargs
+        identity.location, identity.revision, identity.chat_template, identity.chat_template_kwargs
     )
     try:
         encoder.encode([{"role": "user", "content": "1 + 1 = ?"}], "2.")
     except TEMPLATE_FAULTS as error:
         raise ConfigError(
             f"models.{role}: its chat template cannot render a user message with"
-            f" {model.chat_template_kwargs}: {type(error).__name__}: {error}"
+            f" {identity.chat_template_kwargs}: {type(error).__name__}: {error}"
         ) from error
-
-
-def _what_decides(
-    config: CurateConfig,
-    kind: Kind,
-    files: Sequence[InputFile],
-    identities: Identities,
-) -> dict[str, Any]:
-    """Everything that decides the run's tables; pools and how a path was written are not among it."""
-    return {
-        "kind": kind,
-        "input": config.input.model_dump(mode="json", exclude={"path"}),
-        "files": [[file.uri, file.fingerprint] for file in files],
-        "models": {role: identity.key for role, identity in identities.items()},
-        "thresholds": config.thresholds.model_dump(mode="json"),
-        "selection": config.selection.model_dump(mode="json") if kind == "curate" else None,
-        "report": config.report.model_dump(mode="json"),
-        "splitter": splitter_id(),
-        "rdpt_ray": __version__,
-    }
 
 
 def _ingest(
@@ -296,68 +269,18 @@ def _counted(summaries: Iterator[Summary], advance: Advance) -> Iterator[Summary
 
 def _finished(store: Root, folder: str) -> Run:
     """A run whose manifest is there: its outcome, with nothing scored this time."""
-    manifest = read_json(store, f"{folder}/{MANIFEST}")
-    facts = RunFacts.from_dict(manifest["facts"])
-    now = {
-        **facts.to_dict(),
-        "models": [
-            {
-                **asdict(model),
-                "scored": 0,
-                "reused": model.scored + model.reused,
-                "tokens": 0,
-                "tokens_per_s": None,
-            }
-            for model in facts.models
-        ],
-    }
+    record = read_json(store, f"{folder}/{MANIFEST}")
+    facts = RunFacts.from_dict(record["facts"])
+    models = tuple(
+        replace(model, scored=0, reused=model.scored + model.reused, tokens=0, tokens_per_s=None)
+        for model in facts.models
+    )
     return Run(
         store.show(folder),
         store.show(f"{folder}/{REPORT}"),
-        Summary.from_dict(manifest["summary"]),
-        RunFacts.from_dict(now),
+        Summary.from_dict(record["summary"]),
+        replace(facts, models=models),
     )
-
-
-def _manifest(
-    config: CurateConfig,
-    files: Sequence[InputFile],
-    identities: Identities,
-    facts: RunFacts,
-    summary: Summary,
-) -> dict[str, Any]:
-    """Who, when, from what, by what: enough to make the run again."""
-    return {
-        "schema": 1,
-        "facts": facts.to_dict(),
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "config": _public(config.model_dump(mode="json")),
-        "inputs": [
-            {"uri": file.uri, "size": file.size, "fingerprint": file.fingerprint} for file in files
-        ],
-        "models": {
-            role: {**asdict(identity), "key": identity.key} for role, identity in identities.items()
-        },
-        "splitter": splitter_id(),
-        "counts": {
-            name: getattr(summary, name)
-            for name in ("rows_read", "selected", "rejected", "quarantined", "num_prompts")
-        },
-        "summary": summary.to_dict(),
-    }
-
-
-def _public(value: Any) -> Any:
-    """A config's values with logins and signatures taken out of every URI."""
-    if isinstance(value, dict):
-        return {key: _public(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_public(inner) for inner in value]
-    return public_uri(value) if isinstance(value, str) else value
-
-
-def _versions() -> dict[str, str]:
-    return {"rdpt_ray": __version__, **{name: version(name) for name in LIBRARIES}}
 
 
 def _shown(files: Sequence[InputFile]) -> str:

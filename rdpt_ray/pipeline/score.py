@@ -96,7 +96,10 @@ class ScorePart:
         """
         self._store, self._dataset, self._model_key = store, dataset, identity.key
         encoder = load_encoder(
-            identity.location, identity.revision, model.chat_template, model.chat_template_kwargs
+            identity.location,
+            identity.revision,
+            identity.chat_template,
+            identity.chat_template_kwargs,
         )
         engine = load_engine(
             identity.location,

@@ -6,7 +6,7 @@ and their scores: no shuffle, and the same bytes whatever the order and the numb
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -55,19 +55,19 @@ def select(buckets: list[IngestedBucket], job: Selection) -> Iterator[Summary]:
         One summary per bucket, in any order; its tables are committed by then.
     """
     items = ray.data.from_items(
-        [{"index": index} for index in range(len(buckets))], override_num_blocks=len(buckets)
+        [{"bucket": json.dumps(asdict(bucket))} for bucket in buckets],
+        override_num_blocks=len(buckets),
     )
-    body: Any = partial(select_buckets, buckets=buckets, job=job)
+    body: Any = partial(select_buckets, job=job)
     summaries = items.map_batches(body, batch_size=1, num_cpus=1)
     for row in summaries.iter_rows():
         yield Summary.from_dict(json.loads(row["summary"]))
 
 
-def select_buckets(
-    batch: dict[str, Any], *, buckets: list[IngestedBucket], job: Selection
-) -> dict[str, list[str]]:
-    """Body of the tasks: one bucket to its tables and its summary, as JSON."""
-    summaries = [select_bucket(buckets[int(index)], job) for index in batch["index"]]
+def select_buckets(batch: dict[str, Any], *, job: Selection) -> dict[str, list[str]]:
+    """Body of the tasks: one bucket to its tables and its summary, both as JSON."""
+    buckets = [IngestedBucket(**json.loads(text)) for text in batch["bucket"]]
+    summaries = [select_bucket(bucket, job) for bucket in buckets]
     return {"summary": [json.dumps(summary.to_dict()) for summary in summaries]}
 
 

@@ -16,7 +16,7 @@ from transformers import AddedToken, AutoTokenizer, PreTrainedTokenizerBase
 from rdpt_ray.errors import ModelError
 from rdpt_ray.scoring.engine import TokenSequence
 from rdpt_ray.scoring.offsets import repair
-from rdpt_ray.scoring.templates import read_template, with_fixed_date
+from rdpt_ray.scoring.templates import with_fixed_date
 
 Message = dict[str, str]
 
@@ -139,7 +139,7 @@ def load_encoder(
     Args:
         model: Local folder or Hub id.
         revision: Commit of a Hub model.
-        chat_template: Path or URI of a Jinja file that replaces the tokenizer's own, or None.
+        chat_template: Text of a Jinja template that replaces the tokenizer's own, or None.
         template_kwargs: Passed to the template.
 
     Raises:
@@ -150,5 +150,5 @@ def load_encoder(
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"model {model}: its tokenizer cannot be loaded: {error}") from error
     if chat_template is not None:
-        tokenizer.chat_template = read_template(chat_template)
+        tokenizer.chat_template = chat_template
     return TraceEncoder(tokenizer, template_kwargs)

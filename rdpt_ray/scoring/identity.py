@@ -40,8 +40,8 @@ class ModelIdentity:
     dtype: str
     engine: str
     chat_template_kwargs: dict[str, Any]
-    chat_template_sha256: str | None
-    """Of a template that replaces the model's own; the own one is part of `weights`."""
+    chat_template: str | None
+    """Text of a template that replaces the model's own; the own one is part of `weights`."""
     envelope: str = ENVELOPE
 
     @property
@@ -70,15 +70,13 @@ def identify(
     chat_template: str | None,
     chat_template_kwargs: dict[str, Any],
 ) -> ModelIdentity:
-    """Pin a configured model to its content.
+    """Pin a configured model to its content. Read here once: workers stand in other folders.
 
     Raises:
-        ModelError: if a local folder holds no safetensors weights, or a Hub id cannot be resolved.
+        ModelError: if a local folder holds no safetensors weights, a Hub id cannot be resolved, or the
+            file `chat_template` cannot be read.
     """
     folder = Path(model)
-    template_sha = None
-    if chat_template is not None:
-        template_sha = hashlib.sha256(read_template(chat_template).encode()).hexdigest()
     return ModelIdentity(
         model=model,
         location=str(folder.resolve()) if folder.is_dir() else model,
@@ -87,7 +85,7 @@ def identify(
         dtype=dtype,
         engine=engine,
         chat_template_kwargs=chat_template_kwargs,
-        chat_template_sha256=template_sha,
+        chat_template=None if chat_template is None else read_template(chat_template),
     )
 
 

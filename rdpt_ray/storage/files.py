@@ -151,7 +151,7 @@ def open_root(uri: str) -> Root:
     try:
         fs, path = fsspec.core.url_to_fs(uri)
     except (ValueError, ImportError) as error:
-        raise StoreError(f"{uri}: cannot be opened: {error}") from error
+        raise StoreError(f"{public_uri(uri)}: cannot be opened: {error}") from error
     return Root(path if isinstance(fs, LocalFileSystem) else uri)
 
 

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from rdpt_ray.errors import StoreError
-from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.files import Root, public_uri
 
 MANIFEST = "manifest.json"
 INGESTED = "ingested.json"
@@ -64,7 +64,7 @@ def read_manifest(run: Root) -> dict[str, Any]:
     """
     if not run.exists(MANIFEST):
         raise StoreError(
-            f"{run.uri}: no {MANIFEST}, so no finished run; a run that was killed continues when its"
-            " command is run again"
+            f"{public_uri(run.uri)}: no {MANIFEST}, so no finished run; a run that was killed continues"
+            " when its command is run again"
         )
     return read_json(run, MANIFEST)

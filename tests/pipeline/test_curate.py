@@ -267,3 +267,19 @@ def test_an_input_without_a_usable_row_is_an_error_that_names_one(ray_cluster, t
         InputError, match=r"none of its 2 rows .*traces\.jsonl row [01], column response"
     ):
         run(tree)
+
+
+def test_a_template_file_is_read_where_the_job_starts(small_run, tmp_path, monkeypatch):
+    """Workers stand in another folder than the command, so a relative path means nothing to them."""
+    _, good, done = small_run
+    own = (MINIATURE / "student" / "chat_template.jinja").read_text()
+    (tmp_path / "own.jinja").write_text("Note. " + own)
+    monkeypatch.chdir(tmp_path)
+    tree = config_tree(tmp_path, rows=good[:8])
+    tree["models"]["student"]["chat_template"] = "own.jinja"
+    changed = run(tree)
+    assert changed.to_json()["scored"]["student"] == 8
+    assert changed.summary.quarantined == 0
+    before = {trace: of["student"] for trace, of in stored_scores(done).items()}
+    after = {trace: of["student"] for trace, of in stored_scores(changed).items()}
+    assert all(after[trace] != before[trace] for trace in after)

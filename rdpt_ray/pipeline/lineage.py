@@ -1,0 +1,83 @@
+"""What a run is made of and what it leaves behind: its id's facts, and its manifest.
+
+Lineage says who, when and from what; where a sentence comes from is provenance, and not here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Literal
+
+from rdpt_ray import __version__
+from rdpt_ray.config import CurateConfig, Role
+from rdpt_ray.method.sentences import splitter_id
+from rdpt_ray.method.summary import TOTALS, Summary
+from rdpt_ray.publish.facts import RunFacts
+from rdpt_ray.scoring.identity import ModelIdentity
+from rdpt_ray.storage.files import public_uri
+from rdpt_ray.storage.sources import InputFile
+
+Kind = Literal["curate", "trace"]
+Identities = dict[Role, ModelIdentity]
+
+LIBRARIES = ("ray", "torch", "transformers", "tokenizers", "pyarrow", "nupunkt", "numpy")
+
+
+def what_decides(
+    config: CurateConfig,
+    kind: Kind,
+    files: Sequence[InputFile],
+    identities: Identities,
+) -> dict[str, Any]:
+    """Everything that decides the run's tables; pools and how a path was written are not among it."""
+    return {
+        "kind": kind,
+        "input": config.input.model_dump(mode="json", exclude={"path"}),
+        "files": [[file.uri, file.fingerprint] for file in files],
+        "models": {role: identity.key for role, identity in identities.items()},
+        "thresholds": config.thresholds.model_dump(mode="json"),
+        "selection": config.selection.model_dump(mode="json") if kind == "curate" else None,
+        "report": config.report.model_dump(mode="json"),
+        "splitter": splitter_id(),
+        "rdpt_ray": __version__,
+    }
+
+
+def manifest(
+    config: CurateConfig,
+    files: Sequence[InputFile],
+    identities: Identities,
+    facts: RunFacts,
+    summary: Summary,
+) -> dict[str, Any]:
+    """Who, when, from what, by what: enough to make the run again."""
+    return {
+        "schema": 1,
+        "facts": facts.to_dict(),
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": _public(config.model_dump(mode="json")),
+        "inputs": [
+            {"uri": file.uri, "size": file.size, "fingerprint": file.fingerprint} for file in files
+        ],
+        "models": {
+            role: {**asdict(identity), "key": identity.key} for role, identity in identities.items()
+        },
+        "splitter": splitter_id(),
+        "counts": {name: getattr(summary, name) for name in TOTALS},
+        "summary": summary.to_dict(),
+    }
+
+
+def _public(value: Any) -> Any:
+    """A config's values with logins and signatures taken out of every URI."""
+    if isinstance(value, dict):
+        return {key: _public(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_public(inner) for inner in value]
+    return public_uri(value) if isinstance(value, str) else value
+
+
+def versions() -> dict[str, str]:
+    """Of what the result depends on."""
+    return {"rdpt_ray": __version__, **{name: version(name) for name in LIBRARIES}}
