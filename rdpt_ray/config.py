@@ -24,6 +24,8 @@ from rdpt_ray.errors import ConfigError
 from rdpt_ray.method.selection import POLICIES
 
 Role = Literal["teacher", "student", "distilled"]
+Engine = Literal["transformers", "vllm", "openai", "precomputed"]
+Signal = Literal["rank", "brier"]
 
 
 class Section(BaseModel):
@@ -80,7 +82,8 @@ class ModelConfig(Section):
     """A local folder, or a Hub id such as Qwen/Qwen3-4B."""
     revision: str | None = None
     """Commit of a Hub model; pin it, or the newest is resolved when the run starts and recorded."""
-    engine: Literal["transformers"] = "transformers"
+    engine: Engine = "transformers"
+    """What hosts it (docs/engines.md)."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     chat_template: str | None = None
     """A Jinja file that replaces the tokenizer's own template; needed by base models without one."""
@@ -88,6 +91,10 @@ class ModelConfig(Section):
     """Passed to the chat template, for example {enable_thinking: false}."""
     token_budget: int = Field(default=8192, ge=1)
     """Tokens of one forward pass; bounds the memory. Does not change the scores."""
+    signals: list[Signal] = Field(default_factory=list)
+    """What to measure beside log-probabilities: rank (for the policy rsr), brier (for lark)."""
+    keep_token_logprobs: bool = False
+    """Keep every token's log-probability and offsets, so that another splitter re-scores nothing."""
     pool: PoolConfig = PoolConfig()
 
 

@@ -65,3 +65,21 @@ def sentence_sums(
     num_tokens = np.bincount(owners, minlength=num_sentences).astype(np.int32)
     sums = np.bincount(owners, weights=values, minlength=num_sentences)
     return np.where(num_tokens > 0, sums, np.nan).astype(np.float32), num_tokens
+
+
+def first_of_sentence(
+    values: ArrayLike, owners: NDArray[np.int64], num_sentences: int
+) -> NDArray[np.float32]:
+    """The value of each sentence's first token.
+
+    Args:
+        values: [tokens] any number per token.
+        owners: [tokens] sentence index of each token, from `sentence_of_token`.
+        num_sentences: Length of the result.
+
+    Returns:
+        [num_sentences] float32, NaN for a sentence without a token.
+    """
+    first = np.full(num_sentences, np.nan, dtype=np.float32)
+    first[owners[::-1]] = np.asarray(values, dtype=np.float32)[::-1]
+    return first

@@ -24,8 +24,9 @@ from rdpt_ray.pipeline.score import Part, score
 from rdpt_ray.pipeline.select import Selection, select
 from rdpt_ray.publish.facts import InputFacts, ModelFacts, RunFacts
 from rdpt_ray.publish.report import render_report
-from rdpt_ray.scoring.encoding import TEMPLATE_FAULTS, load_encoder
+from rdpt_ray.scoring.encoding import TEMPLATE_FAULTS
 from rdpt_ray.scoring.identity import ModelIdentity, identify
+from rdpt_ray.scoring.loading import encoder_of
 from rdpt_ray.scoring.transformers_engine import SEMANTICS
 from rdpt_ray.storage.files import Root, open_root
 from rdpt_ray.storage.inputs import InputFile, check_columns, list_inputs
@@ -153,14 +154,13 @@ def _identity(model: ModelConfig) -> ModelIdentity:
         engine=SEMANTICS,
         chat_template=model.chat_template,
         chat_template_kwargs=model.chat_template_kwargs,
+        signals=model.signals,
     )
 
 
 def _check_model(role: Role, identity: ModelIdentity) -> None:
     """Load the tokenizer here and now: a model that cannot score must not cost a GPU first."""
-    encoder = load_encoder(
-        identity.location, identity.revision, identity.chat_template, identity.chat_template_kwargs
-    )
+    encoder = encoder_of(identity)
     try:
         encoder.encode([{"role": "user", "content": "1 + 1 = ?"}], "2.")
     except TEMPLATE_FAULTS as error:

@@ -9,18 +9,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import ray
+from numpy.typing import NDArray
 
 from rdpt_ray.config import ModelConfig
 from rdpt_ray.pipeline.pools import num_threads, pool_arguments
-from rdpt_ray.scoring.encoding import load_encoder
 from rdpt_ray.scoring.identity import ModelIdentity
-from rdpt_ray.scoring.scorer import Scorer, SentenceScores, Trace
-from rdpt_ray.scoring.transformers_engine import load_engine
+from rdpt_ray.scoring.loading import load_scorer
+from rdpt_ray.scoring.scorer import SentenceScores, Trace, sentence_scores
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder, score_name
 from rdpt_ray.storage.schemas import SCORES
+
+READ = ["trace_id", "messages", "response", "sentences", "metadata"]
+"""The columns of a part that scoring looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +99,7 @@ class ScorePart:
             ModelError: if it cannot be loaded.
         """
         self._store, self._dataset, self._model_key = store, dataset, identity.key
-        encoder = load_encoder(
-            identity.location,
-            identity.revision,
-            identity.chat_template,
-            identity.chat_template_kwargs,
-        )
-        engine = load_engine(
-            identity.location,
-            identity.revision,
-            model.dtype,
-            use_gpu=model.pool.num_gpus > 0,
-            num_threads=num_threads(model.pool),
-        )
-        self._scorer = Scorer(encoder, engine, model.token_budget)
+        self._scorer = load_scorer(model, identity, num_threads=num_threads(model.pool))
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Score and commit the parts of a batch (one, as the stage sends them)."""
@@ -118,11 +109,10 @@ class ScorePart:
     def _score_part(self, bucket: int, key: str) -> dict[str, Any]:
         begun = time.perf_counter()
         name = f"{bucket_folder(self._dataset, bucket)}/{key}.parquet"
-        part = self._store.read_table(
-            name, columns=["trace_id", "messages", "response", "sentences"]
-        )
-        scores = self._scorer.score([_trace(row) for row in part.to_pylist()])
-        table = scores_table(part.column("trace_id").to_pylist(), scores)
+        traces = [_trace(row) for row in self._store.read_table(name, columns=READ).to_pylist()]
+        tokens = self._scorer.tokens(traces)
+        scores = [sentence_scores(*pair) for pair in zip(traces, tokens, strict=True)]
+        table = scores_table([trace.trace_id for trace in traces], scores)
         self._store.write_table(score_name(self._model_key, key), table)
         return {
             "key": key,
@@ -140,23 +130,34 @@ def scores_table(trace_ids: list[str], scores: list[SentenceScores]) -> pa.Table
     rows = [
         {
             "trace_id": trace_id,
-            "sum_logprob": None if score.error else _nullable(score),
-            "num_tokens": None if score.error else score.num_tokens.tolist(),
             "num_prompt_tokens": score.num_prompt_tokens,
             "error": score.error,
+            **({} if score.error else _columns(score)),
         }
         for trace_id, score in zip(trace_ids, scores, strict=True)
     ]
     return pa.Table.from_pylist(rows, schema=SCORES)
 
 
-def _nullable(score: SentenceScores) -> list[float | None]:
-    return [
-        value if count else None
-        for value, count in zip(score.sum_logprob.tolist(), score.num_tokens.tolist(), strict=True)
-    ]
+def _columns(score: SentenceScores) -> dict[str, list[Any] | None]:
+    measured = score.num_tokens > 0
+
+    def nullable(values: NDArray[np.float32] | None) -> list[float | None] | None:
+        if values is None:
+            return None
+        return [
+            value if there else None for value, there in zip(values.tolist(), measured, strict=True)
+        ]
+
+    return {
+        "sum_logprob": nullable(score.sum_logprob),
+        "num_tokens": score.num_tokens.tolist(),
+        "first_logprob": nullable(score.first_logprob),
+        "sum_rank": nullable(score.sum_rank),
+        "sum_brier": nullable(score.sum_brier),
+    }
 
 
 def _trace(row: dict[str, Any]) -> Trace:
     spans = [(span["start"], span["end"]) for span in row["sentences"]]
-    return Trace(row["messages"], row["response"], spans)
+    return Trace(row["messages"], row["response"], spans, row["trace_id"], row["metadata"])

@@ -1,15 +1,24 @@
 """What an engine is: token ids in, one log-probability per response token out.
 
-Tokenisation, sentences and files are other people's business, so an engine can be a local model, a
-server, or a table of recorded numbers.
+Tokenisation, sentences and files are other people's business, so an engine can be a local model or a
+server somewhere. To add one, write a class with these two members; nothing else is asked of it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+Signal = Literal["rank", "brier"]
+"""What else a pass can measure of each token, for the policies that need it."""
+
+RANK_CAP = 100
+"""Ranks are counted up to here (RankSurprisalRatio, arXiv 2601.14249, its r)."""
+
+BRIER_TOP = 50
+"""The Brier score is taken over the softmax of this many largest logits (LARK, arXiv 2605.30651)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,18 @@ class TokenSequence:
         return len(self.prompt_ids) + len(self.response_ids)
 
 
+@dataclass(frozen=True, slots=True)
+class TokenScores:
+    """What a model gave the R response tokens of one trace."""
+
+    logprobs: NDArray[np.float32]
+    """[R] log p(token | all before) in nats, at most 0; NaN or infinite where the model gave such."""
+    ranks: NDArray[np.int32] | None = None
+    """[R] 1 + how many tokens were more likely, at most RANK_CAP; None if not asked for."""
+    briers: NDArray[np.float32] | None = None
+    """[R] Brier score over the BRIER_TOP likeliest tokens; None if not asked for."""
+
+
 class Engine(Protocol):
     """Hosts one model. Results depend on each sequence alone, never on what shares its batch."""
 
@@ -32,14 +53,17 @@ class Engine(Protocol):
         """Longest sequence the model can read, in tokens; None if unlimited."""
         ...
 
-    def token_logprobs(self, batch: Sequence[TokenSequence]) -> list[NDArray[np.float32]]:
-        """Score one batch that fits the token budget.
+    def token_scores(self, batch: Sequence[TokenSequence]) -> list[TokenScores | str]:
+        """Score one batch: several sequences within the token budget, or one of any length.
 
         Args:
-            batch: Sequences to score in one pass.
+            batch: Sequences to score together.
 
         Returns:
-            Per sequence, [R] float32: log p(token | all before) in nats for each response token, at most
-            0; NaN or infinite where the model gave such.
+            Per sequence its scores, or its error as "code: what came and what was expected".
+
+        Raises:
+            MemoryError: if the batch does not fit the memory; the caller comes back with less.
+            RuntimeError: if the pass failed as a whole; the caller tries its halves.
         """
         ...

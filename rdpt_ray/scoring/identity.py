@@ -8,6 +8,7 @@ manifest instead.
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ class ModelIdentity:
     chat_template_kwargs: dict[str, Any]
     chat_template: str | None
     """Text of a template that replaces the model's own; the own one is part of `weights`."""
+    signals: tuple[str, ...] = ()
+    """What is measured beside log-probabilities; more columns are other content, so another key."""
     envelope: str = ENVELOPE
 
     @property
@@ -69,6 +72,7 @@ def identify(
     engine: str,
     chat_template: str | None,
     chat_template_kwargs: dict[str, Any],
+    signals: Sequence[str] = (),
 ) -> ModelIdentity:
     """Pin a configured model to its content. Read here once: workers stand in other folders.
 
@@ -86,6 +90,7 @@ def identify(
         engine=engine,
         chat_template_kwargs=chat_template_kwargs,
         chat_template=None if chat_template is None else read_template(chat_template),
+        signals=tuple(sorted(set(signals))),
     )
 
 

@@ -1,28 +1,43 @@
-"""Text in, sentence scores out: one model's view of a part's traces.
+"""Text in, scores out: one model's view of a part's traces.
 
 A fault of one trace (a template that refuses it, a context that is too short, numbers that are not
-finite) becomes that trace's `error`; it never touches its neighbours and is never a number.
+finite) becomes that trace's error, "code: what came and what was expected"; it never touches its
+neighbours and is never a number.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rdpt_ray.method.alignment import Span, sentence_of_token, sentence_sums
+from rdpt_ray.method.alignment import Span, first_of_sentence, sentence_of_token, sentence_sums
 from rdpt_ray.scoring.batching import plan_batches
 from rdpt_ray.scoring.encoding import TEMPLATE_FAULTS, Encoded, Message, TraceEncoder
-from rdpt_ray.scoring.engine import Engine, TokenSequence
+from rdpt_ray.scoring.engine import Engine, TokenScores, TokenSequence
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a model reads of a trace."""
+    """What is known of a trace when it is scored."""
 
     messages: list[Message]
     response: str
     sentences: list[Span]
+    trace_id: str = ""
+    metadata: str | None = None
+    """The row's own facts, a JSON object; recorded log-probabilities are found by one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceTokens:
+    """One model's scores of one trace, token by token."""
+
+    spans: NDArray[np.int64]
+    """[R, 2] character offsets of the response's tokens in the response."""
+    scores: TokenScores
+    num_prompt_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +48,34 @@ class SentenceScores:
     """[sentences] sum of token log-probabilities in nats; NaN for a sentence without a token."""
     num_tokens: NDArray[np.int32]
     """[sentences] tokens of each sentence under this model's tokenizer."""
+    first_logprob: NDArray[np.float32]
+    """[sentences] log-probability of the sentence's first token (ASLEC); NaN without a token."""
     num_prompt_tokens: int
+    sum_rank: NDArray[np.float32] | None = None
+    """[sentences] sum of the tokens' ranks (RSR), if measured."""
+    sum_brier: NDArray[np.float32] | None = None
+    """[sentences] sum of the tokens' Brier scores (LARK), if measured."""
     error: str | None = None
     """None, or "code: what came and what was expected"."""
 
 
-class Scorer:
-    """An encoder and an engine, with the batches planned between them."""
+class Scorer(Protocol):
+    """One model, or what it once said, ready to score traces."""
+
+    def tokens(self, traces: Sequence[Trace]) -> list[TraceTokens | str]:
+        """Score every token of every response.
+
+        Args:
+            traces: A part's traces, or any of them: no result depends on the others.
+
+        Returns:
+            Per trace its token scores, or its error.
+        """
+        ...
+
+
+class ModelScorer:
+    """A tokenizer and an engine, with the batches planned between them."""
 
     def __init__(self, encoder: TraceEncoder, engine: Engine, token_budget: int) -> None:
         """Put the two halves of a model together.
@@ -53,45 +89,53 @@ class Scorer:
         self._engine = engine
         self._token_budget = token_budget
 
-    def score(self, traces: Sequence[Trace]) -> list[SentenceScores]:
-        """Score every sentence of every trace in as few passes as the token budget allows.
-
-        Args:
-            traces: A part's traces; the batches are planned among them alone.
-
-        Returns:
-            One `SentenceScores` per trace, in order.
-        """
+    def tokens(self, traces: Sequence[Trace]) -> list[TraceTokens | str]:
+        """Score traces in as few passes as the token budget allows; see `Scorer.tokens`."""
         encoded = [self._encode(trace) for trace in traces]
-        ready = [index for index, item in enumerate(encoded) if isinstance(item, Encoded)]
-        sequences = [item.sequence for item in encoded if isinstance(item, Encoded)]
-        logprobs: dict[int, NDArray[np.float32] | str] = {}
-        for batch in plan_batches([len(sequence) for sequence in sequences], self._token_budget):
-            for place, values in self._pass(batch, sequences):
-                logprobs[ready[place]] = values
-        return [
-            _failed(item) if isinstance(item, str) else _align(trace, item, logprobs[index])
-            for index, (trace, item) in enumerate(zip(traces, encoded, strict=True))
+        results: list[TraceTokens | str] = [
+            "" if isinstance(item, Encoded) else item for item in encoded
         ]
+        ready = {place: item for place, item in enumerate(encoded) if isinstance(item, Encoded)}
+        for place, scores in self._score({p: item.sequence for p, item in ready.items()}).items():
+            results[place] = _finite(ready[place], scores)
+        return results
+
+    def score(self, traces: Sequence[Trace]) -> list[SentenceScores]:
+        """The same, added up sentence by sentence."""
+        tokens = self.tokens(traces)
+        return [sentence_scores(*pair) for pair in zip(traces, tokens, strict=True)]
+
+    def _score(self, sequences: dict[int, TokenSequence]) -> dict[int, TokenScores | str]:
+        """Every sequence's scores. A batch that does not fit the memory halves the budget for the rest."""
+        done: dict[int, TokenScores | str] = {}
+        budget = self._token_budget
+        while len(done) < len(sequences):
+            left = [place for place in sequences if place not in done]
+            for batch in plan_batches([len(sequences[place]) for place in left], budget):
+                places = [left[index] for index in batch]
+                try:
+                    done |= self._pass(places, sequences)
+                except MemoryError:
+                    budget = sum(len(sequences[place]) for place in places) // 2
+                    break
+        return done
 
     def _pass(
-        self, batch: list[int], sequences: list[TokenSequence]
-    ) -> Iterator[tuple[int, NDArray[np.float32] | str]]:
-        """One forward pass; where it fails (out of memory, an id the model lacks), two of half the size.
-
-        Halving ends at the traces that fail alone, and only those get the error.
-        """
+        self, places: list[int], sequences: dict[int, TokenSequence]
+    ) -> dict[int, TokenScores | str]:
+        """One forward pass; where it fails, two of half the size, down to the traces that fail alone."""
         try:
-            values = self._engine.token_logprobs([sequences[place] for place in batch])
+            scores = self._engine.token_scores([sequences[place] for place in places])
+        except MemoryError as error:
+            if len(places) > 1:
+                raise
+            return {places[0]: f"out_of_memory: {len(sequences[places[0]])} tokens: {error}"[:500]}
         except (RuntimeError, IndexError) as error:
-            if len(batch) == 1:
-                yield batch[0], f"engine_error: {error!r}"[:500]
-                return
-            middle = len(batch) // 2
-            yield from self._pass(batch[:middle], sequences)
-            yield from self._pass(batch[middle:], sequences)
-        else:
-            yield from zip(batch, values, strict=True)
+            if len(places) == 1:
+                return {places[0]: f"engine_error: {error!r}"[:500]}
+            middle = len(places) // 2
+            return self._pass(places[:middle], sequences) | self._pass(places[middle:], sequences)
+        return dict(zip(places, scores, strict=True))
 
     def _encode(self, trace: Trace) -> Encoded | str:
         """The trace's ids, or its error."""
@@ -113,16 +157,37 @@ class Scorer:
         return encoded
 
 
-def _align(trace: Trace, encoded: Encoded, logprobs: NDArray[np.float32] | str) -> SentenceScores:
-    if isinstance(logprobs, str):
-        return _failed(logprobs)
-    num_bad = int(np.count_nonzero(~np.isfinite(logprobs)))
+def _finite(encoded: Encoded, scores: TokenScores | str) -> TraceTokens | str:
+    if isinstance(scores, str):
+        return scores
+    num_bad = int(np.count_nonzero(~np.isfinite(scores.logprobs)))
     if num_bad:
-        return _failed(f"nonfinite_score: {num_bad} of {len(logprobs)} log-probabilities")
-    owners = sentence_of_token(trace.response, trace.sentences, encoded.spans)
-    sums, num_tokens = sentence_sums(logprobs, owners, len(trace.sentences))
-    return SentenceScores(sums, num_tokens, len(encoded.sequence.prompt_ids))
+        return f"nonfinite_score: {num_bad} of {len(scores.logprobs)} log-probabilities"
+    return TraceTokens(encoded.spans, scores, len(encoded.sequence.prompt_ids))
 
 
-def _failed(error: str) -> SentenceScores:
-    return SentenceScores(np.empty(0, np.float32), np.empty(0, np.int32), 0, error)
+def sentence_scores(trace: Trace, tokens: TraceTokens | str) -> SentenceScores:
+    """Add a trace's tokens up, sentence by sentence (docs/method.md: which token belongs to which).
+
+    Args:
+        trace: The trace, with its sentences.
+        tokens: Its token scores under one model, or its error.
+
+    Returns:
+        The sentences' scores, or the same error.
+    """
+    if isinstance(tokens, str):
+        nothing = np.empty(0, np.float32)
+        return SentenceScores(nothing, np.empty(0, np.int32), nothing, 0, error=tokens)
+    owners = sentence_of_token(trace.response, trace.sentences, tokens.spans)
+    num_sentences = len(trace.sentences)
+    sums, num_tokens = sentence_sums(tokens.scores.logprobs, owners, num_sentences)
+    ranks, briers = tokens.scores.ranks, tokens.scores.briers
+    return SentenceScores(
+        sums,
+        num_tokens,
+        first_of_sentence(tokens.scores.logprobs, owners, num_sentences),
+        tokens.num_prompt_tokens,
+        None if ranks is None else sentence_sums(ranks, owners, num_sentences)[0],
+        None if briers is None else sentence_sums(briers, owners, num_sentences)[0],
+    )

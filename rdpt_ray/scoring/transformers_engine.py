@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from rdpt_ray.config import ModelConfig
 from rdpt_ray.errors import ModelError
 from rdpt_ray.scoring import attention
-from rdpt_ray.scoring.engine import TokenSequence
+from rdpt_ray.scoring.engine import TokenScores, TokenSequence
 from rdpt_ray.scoring.head import MIN_ROWS, plain_logprobs, tiled_logprobs
+from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.packing import num_windowed_layers, obstacle
 
 logger = logging.getLogger(__name__)
@@ -71,8 +73,8 @@ class TransformersEngine:
         return self._packs
 
     @torch.inference_mode()
-    def token_logprobs(self, batch: Sequence[TokenSequence]) -> list[NDArray[np.float32]]:
-        """Score a batch; see `Engine.token_logprobs`.
+    def token_scores(self, batch: Sequence[TokenSequence]) -> list[TokenScores | str]:
+        """Score a batch; see `Engine.token_scores`.
 
         Raises:
             IndexError: for a token id that the model has no embedding for. Raised here, because on CUDA
@@ -82,8 +84,8 @@ class TransformersEngine:
         if largest >= self._num_embeddings:
             raise IndexError(f"token id {largest}, the model has {self._num_embeddings} embeddings")
         if self._packs:
-            return self._packed(batch)
-        return [self._plain(sequence) for sequence in batch]
+            return [TokenScores(values) for values in self._packed(batch)]
+        return [TokenScores(self._plain(sequence)) for sequence in batch]
 
     def _packed(
         self, batch: Sequence[TokenSequence], windows_seen: list[int] | None = None
@@ -169,41 +171,40 @@ class TransformersEngine:
 
 
 def load_engine(
-    model: str, revision: str | None, dtype: str, *, use_gpu: bool, num_threads: int
+    model: ModelConfig, identity: ModelIdentity, *, num_threads: int
 ) -> TransformersEngine:
     """Load weights (safetensors only, no code from the repository) and host them.
 
     Args:
-        model: Local folder or Hub id.
-        revision: Commit of a Hub model.
-        dtype: "float32", "bfloat16" or "float16".
-        use_gpu: Put the model on CUDA.
+        model: dtype, and whether its pool has GPUs.
+        identity: The model pinned down.
         num_threads: Compute threads on CPU; part of what makes results repeat to the bit.
 
     Raises:
         ModelError: if the model cannot be loaded, naming it and what to change.
     """
+    name, use_gpu = identity.location, model.pool.num_gpus > 0
     torch.set_num_threads(num_threads)
     try:
         loading: Any = AutoModelForCausalLM.from_pretrained(
-            model,
-            revision=revision,
-            dtype=getattr(torch, dtype),
+            name,
+            revision=identity.revision,
+            dtype=getattr(torch, model.dtype),
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # refused below, by name
         )
     except LOAD_FAULTS as error:
-        raise ModelError(f"model {model}: cannot be loaded: {error}") from error
+        raise ModelError(f"model {name}: cannot be loaded: {error}") from error
     loaded, info = loading
     random = sorted({*info["missing_keys"], *(entry[0] for entry in info["mismatched_keys"])})
     if random:
         raise ModelError(
-            f"model {model}: {len(random)} tensors of {type(loaded).__name__} are not in its files, or in"
+            f"model {name}: {len(random)} tensors of {type(loaded).__name__} are not in its files, or in"
             f" another shape, and would be random numbers ({random[0]} is one); is this the whole"
             " checkpoint?"
         )
     if use_gpu and not torch.cuda.is_available():
-        raise ModelError(f"model {model}: pool.num_gpus > 0, but this actor sees no CUDA device")
+        raise ModelError(f"model {name}: pool.num_gpus > 0, but this actor sees no CUDA device")
     return TransformersEngine(loaded.eval().to("cuda" if use_gpu else "cpu"))

@@ -52,11 +52,15 @@ SCORES = pa.schema(
         pa.field("trace_id", pa.string()),
         pa.field("sum_logprob", pa.list_(pa.float32())),
         pa.field("num_tokens", pa.list_(pa.int32())),
+        pa.field("first_logprob", pa.list_(pa.float32())),
+        pa.field("sum_rank", pa.list_(pa.float32())),
+        pa.field("sum_brier", pa.list_(pa.float32())),
         pa.field("num_prompt_tokens", pa.int32()),
         pa.field("error", pa.string()),
     ]
 )
-"""One model's scores of one part, one row per trace in the part's order."""
+"""One model's scores of one part, one row per trace in the part's order. `sum_rank` and `sum_brier` are
+null where the signal was not asked for."""
 
 QUARANTINE = pa.schema(
     [

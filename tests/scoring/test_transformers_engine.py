@@ -9,8 +9,10 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from rdpt_ray.config import ModelConfig
 from rdpt_ray.errors import ModelError
 from rdpt_ray.scoring.engine import TokenSequence
+from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.transformers_engine import TransformersEngine, load_engine
 
 VOCABULARY = 300
@@ -134,15 +136,19 @@ def one_by_one(model, sequence):
 
 def assert_right(engine, model, sequences=SEQUENCES, tolerance=1e-5):
     """Together and alone, each sequence gets what the plain model gives it."""
-    together = engine.token_logprobs(sequences)
+    together = logprobs(engine, sequences)
     for sequence, values in zip(sequences, together, strict=True):
         assert (values.dtype, values.shape) == (np.float32, (len(sequence.response_ids),))
         assert (values <= 0).all()
         expected = one_by_one(model, sequence)
         np.testing.assert_allclose(values, expected, rtol=0, atol=tolerance)
-        (alone,) = engine.token_logprobs([sequence])
+        (alone,) = logprobs(engine, [sequence])
         np.testing.assert_allclose(alone, values, rtol=0, atol=tolerance)
     assert np.concatenate(together).min() < -4, "the model has opinions"
+
+
+def logprobs(engine, sequences):
+    return [scores.logprobs for scores in engine.token_scores(sequences)]
 
 
 @pytest.fixture
@@ -205,11 +211,11 @@ def test_packing_is_no_matter_of_rounding_in_a_dense_model(engine):
     sequences = random_sequences(
         [(p, r) for p in (1, 2, 3, 17) for r in (1, 2, 3, 5, 64, 200, 511)], vocabulary=400
     )
-    alone = [engine.token_logprobs([sequence])[0] for sequence in sequences]
+    alone = [logprobs(engine, [sequence])[0] for sequence in sequences]
     for seed in range(4):
         generator = np.random.default_rng(seed)
         chosen = generator.permutation(len(sequences))[: generator.integers(2, len(sequences))]
-        together = engine.token_logprobs([sequences[place] for place in chosen])
+        together = logprobs(engine, [sequences[place] for place in chosen])
         for place, values in zip(chosen, together, strict=True):
             np.testing.assert_array_equal(values, alone[place])
 
@@ -222,7 +228,7 @@ def test_bfloat16_is_close_on_both_paths(name, tiny_model):
     engine = TransformersEngine(model)
     assert engine.packs == (name in PACKS)
     exact = tiny_model(config, factor=4.0)
-    for sequence, values in zip(SEQUENCES, engine.token_logprobs(SEQUENCES), strict=True):
+    for sequence, values in zip(SEQUENCES, logprobs(engine, SEQUENCES), strict=True):
         assert values.dtype == np.float32
         difference = np.abs(values - one_by_one(exact, sequence))
         assert difference.max() < 0.3
@@ -245,15 +251,17 @@ def test_an_id_the_model_lacks_is_an_index_error_before_any_pass(name, tiny_mode
     engine = TransformersEngine(tiny_model(config_of(name, fields)))
     for sequence in (TokenSequence([300], [5]), TokenSequence([5], [7, 300])):
         with pytest.raises(IndexError, match="token id 300, the model has 300 embeddings"):
-            engine.token_logprobs([TokenSequence([4], [5]), sequence])
+            logprobs(engine, [TokenSequence([4], [5]), sequence])
 
 
 # Loading.
 
 
 def load(folder, **changes):
-    asked = {"dtype": "float32", "use_gpu": False, "num_threads": 1}
-    return load_engine(str(folder), None, **(asked | changes))
+    asked = {"model": str(folder), "dtype": "float32", "pool": {"num_gpus": 0}} | changes
+    num_threads = asked.pop("num_threads", 1)
+    identity = ModelIdentity(str(folder), str(folder), "", True, asked["dtype"], "", {}, None)
+    return load_engine(ModelConfig(**asked), identity, num_threads=num_threads)
 
 
 @pytest.fixture
@@ -278,9 +286,7 @@ def test_a_loaded_model_is_the_saved_one(folder, tiny_model):
     assert engine.packs
     assert_right(engine, tiny_model(config_of("Llama", GROUPED)))
     half = load(folder, dtype="bfloat16")
-    for one, other in zip(
-        engine.token_logprobs(SEQUENCES), half.token_logprobs(SEQUENCES), strict=True
-    ):
+    for one, other in zip(logprobs(engine, SEQUENCES), logprobs(half, SEQUENCES), strict=True):
         assert 0 < np.abs(one - other).max() < 3
 
 
@@ -352,7 +358,7 @@ def test_a_folder_that_is_not_there(tmp_path):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_gpu_that_is_not_there(folder):
     with pytest.raises(ModelError, match=r"pool\.num_gpus > 0, but this actor sees no CUDA device"):
-        load(folder, use_gpu=True)
+        load(folder, pool={"num_gpus": 1})
 
 
 @pytest.mark.parametrize("model_type", ["llama", "evil"])
