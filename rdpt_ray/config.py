@@ -57,22 +57,101 @@ class InputConfig(Section):
 
 
 class PoolConfig(Section):
-    """The Ray actors that host one model."""
+    """The Ray actors that host one model (docs/pools.md)."""
 
     min_actors: int = Field(default=1, ge=1)
+    """Wait for nodes rather than work with fewer."""
     max_actors: int | None = Field(default=None, ge=1)
-    """None: as many as the cluster has room for when the stage starts, at most 64."""
-    num_cpus: float = Field(default=1, gt=0)
-    """CPUs of one actor, and its number of compute threads."""
+    """None: as many as there is room for, at most 64; on a cluster that grows, the pool grows with it."""
+    num_cpus: float = Field(default=1, ge=1e-4)
+    """CPUs that one actor takes."""
     num_gpus: float = Field(default=0, ge=0)
+    """GPUs that one actor takes: a whole number, or a share of one for a small model."""
+    num_threads: int | None = Field(default=None, ge=1)
+    """Compute threads of one actor. None: its CPUs, rounded down, at least 1."""
+    memory_gb: float | None = Field(default=None, gt=0)
+    """Memory that one actor takes, in 10^9 bytes, so that Ray puts no more on a node than it holds."""
     accelerator_type: str | None = None
     """Place actors only on nodes with this accelerator, for example H100."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Place actors only on nodes with these Ray labels: a value, !value, in(a,b) or !in(a,b)."""
 
     @model_validator(mode="after")
     def _some_size_fits(self) -> Self:
         if self.max_actors is not None and self.max_actors < self.min_actors:
             raise PydanticCustomError("pool_size", "max_actors is less than min_actors")
+        if self.num_gpus > 1 and self.num_gpus % 1:
+            raise PydanticCustomError(
+                "gpu_share",
+                "num_gpus above 1 must be a whole number: only one GPU can be shared out",
+            )
         return self
+
+
+class EndpointConfig(Section):
+    """A server with an OpenAI-compatible completions endpoint (docs/engines.md)."""
+
+    url: str
+    """Where the API starts, for example http://gpu-7:8000/v1."""
+    model: str | None = None
+    """The name under which the server has the model; None: the same as `model` beside `endpoint`."""
+    api_key_env: str | None = None
+    """Environment variable that holds the key, in the job and in every worker; None: no key is sent."""
+    dialect: Literal["auto", "vllm", "echo"] = "auto"
+    """How to ask for the prompt's log-probabilities; auto tries both when a worker starts."""
+    concurrency: int = Field(default=16, ge=1, le=1024)
+    """Requests in flight from one actor."""
+    max_retries: int = Field(default=8, ge=0)
+    """More attempts after a request that a busy or failing server refused."""
+    retry_base_s: float = Field(default=1, gt=0, le=60)
+    """The wait before the first of them; it doubles, with jitter, up to a minute."""
+    timeout_s: float = Field(default=600, gt=0)
+    """How long one request may take."""
+    context_length: int | None = Field(default=None, ge=2)
+    """Longest sequence the server takes, in tokens; None: what its /models says, if it says it."""
+
+    @field_validator("url")
+    @classmethod
+    def _address_without_secrets(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise PydanticCustomError(
+                "url_secret",
+                "expected no login and no ?query; a key goes into endpoint.api_key_env",
+            )
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise PydanticCustomError("url", "expected http://HOST:PORT/v1 or https://")
+        return url.rstrip("/")
+
+
+class VllmConfig(Section):
+    """How vLLM hosts a model; `token_budget` is its `max_num_batched_tokens`."""
+
+    tensor_parallel_size: int = Field(default=1, ge=1)
+    """GPUs that share every layer."""
+    pipeline_parallel_size: int = Field(default=1, ge=1)
+    """Groups of them that share out the layers."""
+    max_model_len: int | None = Field(default=None, ge=2)
+    """Longest sequence, in tokens; None: the model's own context length."""
+    gpu_memory_utilization: float = Field(default=0.8, gt=0, lt=1)
+    """Part of the memory vLLM plans with. The logits of prompt tokens come on top, unseen by its planning:
+    token_budget x vocabulary x 6 bytes (7.5 GB for 8192 x 152k)."""
+    enforce_eager: bool = False
+    """Start faster and run slower: nothing is compiled."""
+
+    @property
+    def num_gpus(self) -> int:
+        """GPUs of one copy of the model."""
+        return self.tensor_parallel_size * self.pipeline_parallel_size
+
+
+SIGNALS_GIVEN: dict[Engine, set[Signal]] = {
+    "transformers": {"rank", "brier"},
+    "vllm": {"rank"},
+    "openai": {"rank"},
+    "precomputed": set(),
+}
+"""What each engine can measure beside log-probabilities."""
 
 
 class ModelConfig(Section):

@@ -16,6 +16,7 @@ from rich.console import Console
 from rdpt_ray.config import CurateConfig, ModelConfig, Role
 from rdpt_ray.errors import ConfigError, InputError, StoreError
 from rdpt_ray.method.summary import Summary, merge
+from rdpt_ray.pipeline.capacity import check_capacity, connected_cluster
 from rdpt_ray.pipeline.cluster import connected
 from rdpt_ray.pipeline.ingest import Destination, IngestedBucket, ingest
 from rdpt_ray.pipeline.lineage import Identities, Kind, manifest, versions, what_decides
@@ -97,6 +98,8 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
         _check_model(role, identities[role])
     console.print(f"run {identity}: {_shown(files)}, by {', '.join(models)}", highlight=False)
     with connected():
+        for wait in check_capacity({r: m.pool for r, m in models.items()}, connected_cluster()):
+            console.print(f"waiting for the autoscaler: {wait}", highlight=False)
         buckets = _ingest(files, config, store, folder, console)
         parts = [
             Part(bucket.bucket, key, count)

@@ -4,8 +4,10 @@ An actor commits a part's scores itself, whole, under the model's key, before it
 loses at most the parts in flight, and a part that is there is never scored again.
 """
 
+import os
+import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +17,21 @@ import ray
 from numpy.typing import NDArray
 
 from rdpt_ray.config import ModelConfig
-from rdpt_ray.pipeline.pools import num_threads, pool_arguments
+from rdpt_ray.pipeline.attempts import Attempts, ScoreTraces
+from rdpt_ray.pipeline.capacity import connected_cluster
+from rdpt_ray.pipeline.pools import GROW_AT, OVERLAP, num_threads, pool_arguments
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.loading import load_scorer
-from rdpt_ray.scoring.scorer import SentenceScores, Trace, sentence_scores
+from rdpt_ray.scoring.scorer import Scorer, SentenceScores, Trace, sentence_scores
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder, score_name
 from rdpt_ray.storage.schemas import SCORES
 
 READ = ["trace_id", "messages", "response", "sentences", "metadata"]
 """The columns of a part that scoring looks at."""
+
+SELF_ENDED = 70
+"""Exit code of an actor whose engine asked the process to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,13 @@ class ScoredPart:
 
 
 def score(
-    parts: list[Part], *, store: Root, dataset: str, model: ModelConfig, identity: ModelIdentity
+    parts: list[Part],
+    *,
+    store: Root,
+    dataset: str,
+    model: ModelConfig,
+    identity: ModelIdentity,
+    load: Callable[..., Scorer] = load_scorer,
 ) -> Iterator[ScoredPart]:
     """Run the stage over parts that have no scores of this model yet.
 
@@ -60,17 +73,16 @@ def score(
         dataset: The dataset the parts belong to.
         model: How to host the model.
         identity: Which model it is.
+        load: What loads it in each actor, called like `load_scorer`; for an engine of your own.
 
     Yields:
         A record per part, as soon as its scores are committed.
-
-    Raises:
-        CapacityError: if the pool cannot fit the cluster.
     """
     items = ray.data.from_items(
         [{"bucket": part.bucket, "key": part.key} for part in parts],
         override_num_blocks=len(parts),
     )
+    items.context.autoscaling_config.actor_pool_util_upscaling_threshold = GROW_AT
     scored = items.map_batches(
         ScorePart,
         fn_constructor_kwargs={
@@ -78,10 +90,12 @@ def score(
             "dataset": dataset,
             "model": model,
             "identity": identity,
+            "run": secrets.token_hex(8),
+            "load": load,
         },
         batch_size=1,
         batch_format="pyarrow",
-        **pool_arguments(model.pool, num_parts=len(parts)),
+        **pool_arguments(model.pool, connected_cluster(), num_parts=len(parts)),
     )
     for row in scored.iter_rows():
         yield ScoredPart(**row)
@@ -91,27 +105,42 @@ class ScorePart:
     """The actor: loads one model once and scores parts for as long as its pool lives."""
 
     def __init__(
-        self, *, store: Root, dataset: str, model: ModelConfig, identity: ModelIdentity
+        self,
+        *,
+        store: Root,
+        dataset: str,
+        model: ModelConfig,
+        identity: ModelIdentity,
+        run: str,
+        load: Callable[..., Scorer] = load_scorer,
     ) -> None:
-        """Load the model; see `score` for the arguments.
+        """Load the model; see `score` for the arguments. `run` names the driver that this actor works for.
 
         Raises:
             ModelError: if it cannot be loaded.
         """
         self._store, self._dataset, self._model_key = store, dataset, identity.key
-        self._scorer = load_scorer(model, identity, num_threads=num_threads(model.pool))
+        self._attempts = Attempts(store, identity.key, run=run, width=OVERLAP)
+        self._scorer = load(model, identity, num_threads=num_threads(model.pool))
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Score and commit the parts of a batch (one, as the stage sends them)."""
-        records = [self._score_part(**place) for place in batch.to_pylist()]
-        return pa.Table.from_pylist(records)
+        try:
+            return pa.Table.from_pylist([self._attempt(place) for place in batch.to_pylist()])
+        except SystemExit:
+            # Ray takes it for the actor's own wish, never starts it anew, and hangs (2.60, ray#62746).
+            os._exit(SELF_ENDED)
 
-    def _score_part(self, bucket: int, key: str) -> dict[str, Any]:
+    def _attempt(self, place: dict[str, Any]) -> dict[str, Any]:
+        with self._attempts.on(place["key"], self._scorer.tokens) as tokens:
+            return self._score_part(**place, tokens=tokens)
+
+    def _score_part(self, bucket: int, key: str, tokens: ScoreTraces) -> dict[str, Any]:
         begun = time.perf_counter()
         name = f"{bucket_folder(self._dataset, bucket)}/{key}.parquet"
         traces = [_trace(row) for row in self._store.read_table(name, columns=READ).to_pylist()]
-        tokens = self._scorer.tokens(traces)
-        scores = [sentence_scores(*pair) for pair in zip(traces, tokens, strict=True)]
+        scored = tokens(traces)
+        scores = [sentence_scores(*pair) for pair in zip(traces, scored, strict=True)]
         table = scores_table([trace.trace_id for trace in traces], scores)
         self._store.write_table(score_name(self._model_key, key), table)
         return {

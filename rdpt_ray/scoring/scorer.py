@@ -5,6 +5,7 @@ finite) becomes that trace's error, "code: what came and what was expected"; it 
 neighbours and is never a number.
 """
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -63,7 +64,7 @@ class Scorer(Protocol):
     """One model, or what it once said, ready to score traces."""
 
     def tokens(self, traces: Sequence[Trace]) -> list[TraceTokens | str]:
-        """Score every token of every response.
+        """Score every token of every response. Two threads may call it at once, for two parts.
 
         Args:
             traces: A part's traces, or any of them: no result depends on the others.
@@ -88,15 +89,22 @@ class ModelScorer:
         self._encoder = encoder
         self._engine = engine
         self._token_budget = token_budget
+        self._encoding, self._passing = threading.Lock(), threading.Lock()
 
     def tokens(self, traces: Sequence[Trace]) -> list[TraceTokens | str]:
-        """Score traces in as few passes as the token budget allows; see `Scorer.tokens`."""
-        encoded = [self._encode(trace) for trace in traces]
+        """Score traces in as few passes as the token budget allows; see `Scorer.tokens`.
+
+        Of two threads, one tokenises while the other's traces go through the model.
+        """
+        with self._encoding:
+            encoded = [self._encode(trace) for trace in traces]
         results: list[TraceTokens | str] = [
             "" if isinstance(item, Encoded) else item for item in encoded
         ]
         ready = {place: item for place, item in enumerate(encoded) if isinstance(item, Encoded)}
-        for place, scores in self._score({p: item.sequence for p, item in ready.items()}).items():
+        with self._passing:
+            done = self._score({place: item.sequence for place, item in ready.items()})
+        for place, scores in done.items():
             results[place] = _finite(ready[place], scores)
         return results
 

@@ -9,7 +9,7 @@ import io
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -97,6 +97,15 @@ class Root:
                 _replace(self.path(name), data)
             else:
                 self._fs.pipe_file(self.path(name), data)
+
+    def delete(self, name: str) -> None:
+        """Make a file go away; one that is gone already is no fault.
+
+        Raises:
+            StoreError: naming the file, if it cannot be deleted.
+        """
+        with self._naming(name, "deleted"), suppress(FileNotFoundError):
+            self._fs.rm_file(self.path(name))
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """A Parquet file as a table.
