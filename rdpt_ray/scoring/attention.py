@@ -1,17 +1,19 @@
-"""Attention over several traces packed in one row, without a mask of any kind.
+"""Attention over several traces packed in one row, without a mask over the row.
 
-Each trace attends to itself alone, causally, by its own call of `scaled_dot_product_attention`: no
-[T, T] mask is ever built (transformers builds a dense one for packed rows under sdpa), and the causal
-kernel is up to twice as fast as the masked one on CPU. Registered with transformers under `NAME`, so any
-model that supports its attention interface gets it unchanged.
+Each trace attends to itself alone, causally: no [T, T] mask is ever built (transformers builds a dense one
+for packed rows under sdpa), and causal kernels are up to twice as fast as masked ones on CPU. Registered
+with transformers under `NAME`, so any model that supports its attention interface gets it unchanged.
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.attention.varlen import AuxRequest, varlen_attn
 from transformers import AttentionInterface
+
+from rdpt_ray.scoring.causal import causal_attention
 
 NAME = "rdpt_packed"
 
@@ -36,73 +38,91 @@ def packed_attention(
     Args:
         module: The attention layer (unused; part of transformers' interface).
         query: [1, H, T, D].
-        key: [1, H_kv, T, D], H a multiple of H_kv.
-        value: [1, H_kv, T, D].
+        key: [1, H_kv, K, D], H a multiple of H_kv; K > T in a later chunk of one long trace.
+        value: [1, H_kv, K, D].
         attention_mask: Always None: this implementation has no mask function.
         scaling: Factor on the scores; None for D ** -0.5.
         segments: Lengths of the packed traces, summing to T; None for one trace.
         sliding_window: Keys a query may see, itself included; None for all before it.
         softcap: Not supported here.
-        s_aux: Attention sinks; not supported here.
+        s_aux: [H] attention sinks: a logit per head that takes its share and gives nothing.
         windows_seen: Collects the windows of the layers that have one, for the check at load.
 
     Returns:
         [1, T, H, D] and None (no attention weights).
 
     Raises:
-        NotImplementedError: for soft-capped scores and sinks; such models take the plain path.
+        NotImplementedError: for soft-capped scores; such models take the plain path.
     """
-    if softcap is not None or s_aux is not None:
-        raise NotImplementedError("soft-capped attention scores and attention sinks")
+    if softcap is not None:
+        raise NotImplementedError("soft-capped attention scores")
     if windows_seen is not None and sliding_window is not None:
         windows_seen.append(sliding_window)
-    num_heads, num_tokens = query.shape[1:3]
-    output = query.new_empty(1, num_tokens, num_heads, value.shape[-1])
-    start = 0
-    for length in segments or [num_tokens]:
-        rows = slice(start, start + length)
-        output[:, rows] = _causal(
-            query[:, :, rows], key[:, :, rows], value[:, :, rows], scaling, sliding_window
-        ).transpose(1, 2)
-        start += length
-    return output, None
+    lengths = segments or [query.shape[2]]
+    attend = _varlen if query.is_cuda and query.dtype.itemsize == 2 else _one_by_one
+    output, lse = attend(query, key, value, lengths, scaling, sliding_window)
+    if s_aux is not None:
+        # The sink adds exp(s_aux) to each softmax's denominator.
+        output = output * torch.sigmoid(lse - s_aux.float())[..., None].to(output.dtype)
+    return output[None], None
 
 
-def _causal(
+def _one_by_one(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    scaling: float | None,
+    lengths: Sequence[int],
+    scale: float | None,
     window: int | None,
-) -> torch.Tensor:
-    """One segment, [1, H, L, D]; with a window shorter than the segment, query blocks of window size."""
-    length = query.shape[2]
-    gqa = query.shape[1] != key.shape[1]
-    if window is None or length <= window:
-        return scaled_dot_product_attention(
-            query, key, value, is_causal=True, scale=scaling, enable_gqa=gqa
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Segment after segment; [T, H, D] and the scores' log-sum-exp, [T, H]."""
+    num_heads, num_tokens = query.shape[1:3]
+    output = query.new_empty(num_tokens, num_heads, value.shape[-1])
+    lse = torch.empty(num_tokens, num_heads, dtype=torch.float32, device=query.device)
+    start = 0
+    for length in lengths:
+        rows = slice(start, start + length)
+        keys = slice(None) if len(lengths) == 1 else rows
+        one, one_lse = causal_attention(
+            query[:, :, rows], key[:, :, keys], value[:, :, keys], scale=scale, window=window
         )
-    blocks: list[torch.Tensor] = []
-    for start in range(0, length, window):
-        end = min(start + window, length)
-        first = max(0, start - window + 1)
-        distance = (
-            torch.arange(start, end, device=query.device)[:, None]
-            - torch.arange(first, end, device=query.device)[None, :]
-        )
-        visible = (distance >= 0) & (distance < window)
-        keys = slice(first, end)
-        blocks.append(
-            scaled_dot_product_attention(
-                query[:, :, start:end],
-                key[:, :, keys],
-                value[:, :, keys],
-                attn_mask=visible,
-                scale=scaling,
-                enable_gqa=gqa,
-            )
-        )
-    return torch.cat(blocks, dim=2)
+        output[rows], lse[rows] = one[0].transpose(0, 1), one_lse[0].T
+        start += length
+    return output, lse
+
+
+def _varlen(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    lengths: Sequence[int],
+    scale: float | None,
+    window: int | None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same in one flash kernel that torch ships for CUDA, half precision only.
+
+    `num_splits=1` keeps the order of its sums the same whatever else is in the batch.
+    """
+    key_lengths = list(lengths) if len(lengths) > 1 else [key.shape[2]]
+    output, lse = varlen_attn(
+        query[0].transpose(0, 1),
+        key[0].transpose(0, 1),
+        value[0].transpose(0, 1),
+        _edges(lengths, query.device),
+        _edges(key_lengths, query.device),
+        max(lengths),
+        max(key_lengths),
+        return_aux=AuxRequest(lse=True),
+        scale=scale,
+        window_size=(-1, 0) if window is None else (window - 1, 0),
+        enable_gqa=query.shape[1] != key.shape[1],
+        num_splits=1,
+    )
+    return output, lse.T
+
+
+def _edges(lengths: Sequence[int], device: torch.device) -> torch.Tensor:
+    return torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device)
 
 
 AttentionInterface.register(NAME, packed_attention)

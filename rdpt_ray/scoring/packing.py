@@ -1,6 +1,5 @@
 """What a model's config says against packing its traces; the rest is measured when it is loaded."""
 
-import torch
 from transformers import PretrainedConfig, PreTrainedModel
 
 ADAPTIVE_ROTARY = {"longrope", "dynamic"}
@@ -15,8 +14,6 @@ def obstacle(model: PreTrainedModel) -> str | None:
     rotary = ADAPTIVE_ROTARY & _rotary_types(config)
     if not model._supports_attention_backend:
         return "it does not support transformers' attention interface"
-    if not isinstance(model.get_output_embeddings(), torch.nn.Linear):
-        return "its head is more than one linear map"
     if not layer_types <= {"full_attention", "sliding_attention"}:
         return f"it has layers of type {sorted(layer_types)}"
     if rotary:

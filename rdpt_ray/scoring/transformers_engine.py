@@ -1,76 +1,139 @@
 """The reference engine: any causal language model that transformers loads, on CPU or CUDA.
 
-The fast path packs traces without padding or mask and walks the vocabulary in tiles. Whether a model
-allows that (its layers must not mix packed traces, its head must be one linear map) is not assumed from
-its name: it is measured once, when the model is loaded, against the model's own plain forward pass. A
-model that differs takes the plain path, one trace at a time, and says so in the log.
+The fast path packs traces without padding or mask and walks the vocabulary in tiles; a trace longer than
+the token budget is read in chunks over the model's cache, so memory follows the budget. Whether a model
+allows that (its layers must not mix packed traces, its head must be one linear map, its cache must give
+back what it took) is not assumed from its name: it is measured once, when the model is loaded, against
+the model's own plain forward pass. What differs is not used, and the log says so.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
 from rdpt_ray.config import ModelConfig
 from rdpt_ray.errors import ModelError
-from rdpt_ray.scoring import attention
-from rdpt_ray.scoring.engine import TokenScores, TokenSequence
-from rdpt_ray.scoring.head import MIN_ROWS, plain_logprobs, tiled_logprobs
+from rdpt_ray.scoring import attention, probe
+from rdpt_ray.scoring.engine import Signal, TokenScores, TokenSequence
+from rdpt_ray.scoring.head import MIN_ROWS, HeadScores, TiledHead, plain_logprobs
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.packing import num_windowed_layers, obstacle
+from rdpt_ray.scoring.prepacked import quicken
+from rdpt_ray.scoring.weights import context_length, load_model
 
 logger = logging.getLogger(__name__)
 
-SEMANTICS = "transformers/1"
+SEMANTICS = "transformers/2"
 """Part of the model key: raise it when the same model would get other numbers."""
 
-PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.1}
-"""Largest difference in log-probability that rounding explains; a wrong path differs by whole nats."""
+PROBE_CHUNK = 7
+"""Tokens of a chunk when chunking is tried out on short traces."""
 
-LOAD_FAULTS = (
-    OSError,
-    ValueError,
-    KeyError,
-    ImportError,  # a quantised checkpoint without the library that reads it
-    RuntimeError,  # tensors that cannot be brought into the model's layout
-    SafetensorError,
-    StrictDataclassError,  # a config field of the wrong type
-)
+MIN_CHUNK = 256
+"""Tokens of the smallest chunk that is tried when memory runs out."""
 
 
 class TransformersEngine:
-    """Hosts one model; see the module for the two paths."""
+    """Hosts one model; see the module for its paths."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        """Take a loaded model and find out which path it allows.
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        *,
+        token_budget: int = 8192,
+        signals: Collection[Signal] = (),
+        num_threads: int | None = None,
+    ) -> None:
+        """Take a loaded model and find out which paths it allows.
 
         Args:
-            model: In evaluation mode, on its device, with its own attention implementation.
+            model: In evaluation mode, on its device, with its own attention implementation. It is the
+                engine's from here on: on CPU its layers are replaced by faster twins.
+            token_budget: Tokens of one forward pass; a longer trace is read in chunks of so many.
+            signals: What to measure beside log-probabilities.
+            num_threads: Compute threads on CPU, pinned at every pass; None leaves them as they are.
+
+        Raises:
+            ModelError: if signals are asked of a model whose head is not one linear map.
         """
+        self._token_budget = token_budget
+        self._num_threads = num_threads
+        self._context_length = context_length(model)
         self._model = model
-        self._device = next(model.parameters()).device
-        config = model.config.get_text_config()
-        self._context_length: int | None = getattr(config, "max_position_embeddings", None)
-        self._head: Any = model.get_output_embeddings()
-        embeddings: Any = model.get_input_embeddings()
-        self._num_embeddings: int = embeddings.weight.shape[0]
-        self._packs = self._can_pack()
+        self._embeddings: Any = model.get_input_embeddings()
+        self._num_embeddings: int = self._embeddings.weight.shape[0]
+        self._head = _tiled_head(model, signals)
+        self._packs = self._chunks = False
+        self._find_paths()
+
+    def _find_paths(self) -> None:
+        """Try the fast paths on two short traces, against the model's own forward pass."""
+        model, traces = self._model, probe.sequences(self._model)
+        expected = probe.own_logprobs(model, traces)
+        reason = self._obstacle_to_packing(traces, expected)
+        self._packs = reason is None
+        if reason is not None:
+            logger.warning(
+                "%s is scored one trace at a time: %s", model.config.name_or_path, reason
+            )
+        if self._packs:
+            quicken(model.base_model)
+            reason = probe.disagreement(model, expected, lambda: self.packed(traces))
+            if reason is not None:
+                raise ModelError(f"model {model.config.name_or_path}: on this CPU {reason}")
+        reason = "its head is more than one linear map"
+        if self._head is not None:
+            reason = probe.disagreement(
+                model, expected, lambda: [self.chunked(trace, PROBE_CHUNK) for trace in traces]
+            )
+        self._chunks = reason is None
+        if reason is not None:
+            logger.warning(
+                "%s reads a trace of any length in one pass: %s", model.config.name_or_path, reason
+            )
+
+    def _obstacle_to_packing(
+        self, traces: list[TokenSequence], expected: NDArray[np.float32]
+    ) -> str | None:
+        """Why traces cannot share a pass; None leaves packed attention switched on."""
+        model = self._model
+        if self._head is None:
+            return "its head is more than one linear map"
+        reason = obstacle(model)
+        if reason is not None:
+            return reason
+        own_attention: Any = model.config._attn_implementation
+        windows_seen: list[int] = []
+        model.set_attn_implementation(attention.NAME)
+        reason = probe.disagreement(model, expected, lambda: self.packed(traces, windows_seen))
+        if reason is None and len(windows_seen) < num_windowed_layers(
+            model.config.get_text_config()
+        ):
+            reason = "it does not tell its attention how wide the window is"
+        if reason is not None:
+            model.set_attn_implementation(own_attention)
+        return reason
 
     @property
     def context_length(self) -> int | None:
-        """The config's `max_position_embeddings`."""
+        """Longest trace the config allows, in tokens."""
         return self._context_length
 
     @property
     def packs(self) -> bool:
-        """Whether the fast path is in use."""
+        """Whether traces share a forward pass."""
         return self._packs
+
+    @property
+    def chunks(self) -> bool:
+        """Whether a trace above the token budget is read in chunks."""
+        return self._chunks
 
     @torch.inference_mode()
     def token_scores(self, batch: Sequence[TokenSequence]) -> list[TokenScores | str]:
@@ -79,25 +142,45 @@ class TransformersEngine:
         Raises:
             IndexError: for a token id that the model has no embedding for. Raised here, because on CUDA
                 the lookup itself would end the process's device context, and every later trace with it.
+            MemoryError: if the batch does not fit; for a single trace, not even in small chunks.
         """
         largest = max(max(*sequence.prompt_ids, *sequence.response_ids) for sequence in batch)
         if largest >= self._num_embeddings:
             raise IndexError(f"token id {largest}, the model has {self._num_embeddings} embeddings")
+        if self._num_threads is not None:
+            torch.set_num_threads(self._num_threads)
+        if len(batch) == 1:
+            return [self._alone(batch[0])]
         if self._packs:
-            return [TokenScores(values) for values in self._packed(batch)]
-        return [TokenScores(self._plain(sequence)) for sequence in batch]
+            with _memory_errors():
+                return [*self.packed(batch)]
+        return [self._alone(sequence) for sequence in batch]
 
-    def _packed(
+    def _alone(self, sequence: TokenSequence) -> TokenScores:
+        """One trace, in chunks if it is longer than the budget, smaller ones where memory runs out."""
+        size = self._token_budget
+        while True:
+            try:
+                with _memory_errors():
+                    if self._chunks and len(sequence) > size:
+                        return self.chunked(sequence, size)
+                    return self.packed([sequence])[0] if self._packs else self.whole(sequence)
+            except MemoryError:
+                size = min(size, len(sequence)) // 2
+                if size < MIN_CHUNK or not self._chunks:
+                    raise
+
+    def packed(
         self, batch: Sequence[TokenSequence], windows_seen: list[int] | None = None
-    ) -> list[NDArray[np.float32]]:
+    ) -> list[TokenScores]:
         """All sequences in one row; the head sees only positions that predict a response token."""
         tokens = [i for sequence in batch for i in (*sequence.prompt_ids, *sequence.response_ids)]
         segments = [len(sequence) for sequence in batch]
         if len(tokens) < MIN_ROWS:
             segments.append(MIN_ROWS - len(tokens))
             tokens += [0] * segments[-1]
-        ids = torch.tensor(tokens, device=self._device)
-        positions = torch.cat([torch.arange(length) for length in segments]).to(self._device)
+        ids = torch.tensor(tokens, device=self._embeddings.weight.device)
+        positions = torch.cat([torch.arange(length) for length in segments]).to(ids.device)
         hidden_TE = self._model.base_model(
             input_ids=ids[None],
             position_ids=positions[None],
@@ -111,100 +194,119 @@ class TransformersEngine:
             first = start + len(sequence.prompt_ids) - 1
             predicts.append(torch.arange(first, first + len(sequence.response_ids)))
             start += len(sequence)
-        rows = torch.cat(predicts).to(self._device)
-        values = tiled_logprobs(hidden_TE[rows], self._head.weight, self._head.bias, ids[rows + 1])
-        counts = [len(sequence.response_ids) for sequence in batch]
-        return [piece.cpu().numpy() for piece in values.split(counts)]
+        rows = torch.cat(predicts).to(ids.device)
+        scores = self._head(hidden_TE[rows.to(hidden_TE.device)], ids[rows + 1])
+        return _cut(scores, [len(sequence.response_ids) for sequence in batch])
 
-    def _plain(self, sequence: TokenSequence) -> NDArray[np.float32]:
-        """One sequence through the model's own forward pass and head."""
-        ids = torch.tensor([*sequence.prompt_ids, *sequence.response_ids], device=self._device)
-        logits_TV = self._model(input_ids=ids[None], use_cache=False).logits[0]
+    def chunked(self, sequence: TokenSequence, size: int) -> TokenScores:
+        """One sequence, `size` tokens at a time over the model's cache of keys and values."""
+        ids = torch.tensor(
+            [*sequence.prompt_ids, *sequence.response_ids], device=self._embeddings.weight.device
+        )
+        cache = DynamicCache(config=self._model.config)
+        first = len(sequence.prompt_ids) - 1
+        pieces: list[HeadScores] = []
+        for start in range(0, len(ids), size):
+            chunk = ids[start : start + size]
+            positions = torch.arange(start, start + len(chunk), device=ids.device)
+            hidden = self._model.base_model(
+                input_ids=chunk[None],
+                position_ids=positions[None],
+                past_key_values=cache,
+                use_cache=True,
+            ).last_hidden_state[0]
+            targets = ids[max(first, start) + 1 : start + len(chunk) + 1]
+            if len(targets):
+                begin = max(first - start, 0)
+                pieces.append(self._head(hidden[begin : begin + len(targets)], targets))
+        return _cut(_joined(pieces), [len(sequence.response_ids)])[0]
+
+    def whole(self, sequence: TokenSequence) -> TokenScores:
+        """One sequence through the model's own forward pass."""
+        ids = torch.tensor(
+            [*sequence.prompt_ids, *sequence.response_ids], device=self._embeddings.weight.device
+        )
         first = len(sequence.prompt_ids) - 1
         rows = slice(first, first + len(sequence.response_ids))
-        return plain_logprobs(logits_TV[rows], ids[first + 1 :]).cpu().numpy()
+        if self._head is not None:
+            body = self._model.base_model(input_ids=ids[None], use_cache=False)
+            scores = self._head(body.last_hidden_state[0][rows], ids[first + 1 :])
+            return _cut(scores, [len(sequence.response_ids)])[0]
+        logits_TV = self._model(input_ids=ids[None], use_cache=False).logits[0]
+        logprobs = plain_logprobs(logits_TV[rows], ids[first + 1 :].to(logits_TV.device))
+        return TokenScores(logprobs.cpu().numpy())
 
-    def _can_pack(self) -> bool:
-        reason = obstacle(self._model) or self._measured_obstacle()
-        if reason is not None:
-            name = self._model.config.name_or_path
-            logger.warning("%s is scored one trace at a time: %s", name, reason)
-        return reason is None
 
-    @torch.inference_mode()
-    def _measured_obstacle(self) -> str | None:
-        """Compare the two paths on two short random sequences; leaves packing switched on if they agree."""
-        config = self._model.config.get_text_config()
-        ids = np.random.default_rng(0).integers(0, config.vocab_size, size=48).tolist()
-        probe = [TokenSequence(ids[:3], ids[3:20]), TokenSequence(ids[20:21], ids[21:])]
-        if not self._head_is_linear(ids):
-            return "its head is more than one linear map"
-        expected = np.concatenate([self._plain(sequence) for sequence in probe])
-        own_attention: Any = self._model.config._attn_implementation
-        windows_seen: list[int] = []
-        self._model.set_attn_implementation(attention.NAME)
-        try:
-            actual = np.concatenate(self._packed(probe, windows_seen))
-            difference = float(np.abs(actual - expected).max())
-            reason = None
-            if not difference <= PROBE_TOLERANCE[self._model.dtype]:
-                reason = f"packing changes its log-probabilities by {difference:.3g}"
-            elif len(windows_seen) < num_windowed_layers(config):
-                reason = "it does not tell its attention how wide the window is"
-        except NotImplementedError as error:
-            reason = f"it uses {error}"
-        if reason is not None:
-            self._model.set_attn_implementation(own_attention)
-        return reason
-
-    def _head_is_linear(self, ids: list[int]) -> bool:
-        """Whether the logits are the head's product and nothing more, to the bit.
-
-        A soft cap on small logits changes them by less than rounding does, so no tolerance finds it.
-        """
-        row = torch.tensor([ids], device=self._device)
-        hidden = self._model.base_model(input_ids=row, use_cache=False).last_hidden_state
-        if hidden.shape[-1] != self._head.in_features:
-            return False
-        logits = self._model(input_ids=row, use_cache=False).logits
-        return torch.equal(self._head(hidden).float(), logits.float())
+def _tiled_head(model: PreTrainedModel, signals: Collection[Signal]) -> TiledHead | None:
+    """The model's head in tiles, or None if it is more than one linear map."""
+    shape = probe.head_shape(model)
+    if shape is not None:
+        head: Any = model.get_output_embeddings()
+        return TiledHead(head.weight, head.bias, shape=shape, signals=signals)
+    if signals:
+        raise ModelError(
+            f"model {model.config.name_or_path}: signals {sorted(signals)} need a head that is one linear"
+            " map; leave models.<role>.signals empty for it"
+        )
+    return None
 
 
 def load_engine(
     model: ModelConfig, identity: ModelIdentity, *, num_threads: int
 ) -> TransformersEngine:
-    """Load weights (safetensors only, no code from the repository) and host them.
+    """Load a model and host it.
 
     Args:
-        model: dtype, and whether its pool has GPUs.
+        model: dtype, token budget, signals, and how many GPUs an actor of its pool has.
         identity: The model pinned down.
         num_threads: Compute threads on CPU; part of what makes results repeat to the bit.
 
     Raises:
         ModelError: if the model cannot be loaded, naming it and what to change.
     """
-    name, use_gpu = identity.location, model.pool.num_gpus > 0
     torch.set_num_threads(num_threads)
+    return TransformersEngine(
+        load_model(identity.location, identity.revision, model.dtype, model.pool.num_gpus),
+        token_budget=model.token_budget,
+        signals=model.signals,
+        num_threads=num_threads,
+    )
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Torch's ways of saying that memory ran out, as MemoryError."""
     try:
-        loading: Any = AutoModelForCausalLM.from_pretrained(
-            name,
-            revision=identity.revision,
-            dtype=getattr(torch, model.dtype),
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # refused below, by name
+        yield
+    except RuntimeError as error:
+        out_of_memory = isinstance(error, torch.OutOfMemoryError)
+        if not out_of_memory and "can't allocate memory" not in str(error):
+            raise
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        raise MemoryError(str(error).splitlines()[0]) from error
+
+
+def _joined(pieces: list[HeadScores]) -> HeadScores:
+    ranks = [piece.ranks for piece in pieces if piece.ranks is not None]
+    briers = [piece.briers for piece in pieces if piece.briers is not None]
+    return HeadScores(
+        torch.cat([piece.logprobs for piece in pieces]),
+        torch.cat(ranks) if ranks else None,
+        torch.cat(briers) if briers else None,
+    )
+
+
+def _cut(scores: HeadScores, counts: list[int]) -> list[TokenScores]:
+    """The rows of each sequence, on the host."""
+    logprobs = scores.logprobs.cpu().split(counts)
+    ranks = [None] * len(counts) if scores.ranks is None else scores.ranks.int().cpu().split(counts)
+    briers = [None] * len(counts) if scores.briers is None else scores.briers.cpu().split(counts)
+    return [
+        TokenScores(
+            logprob.numpy(),
+            None if rank is None else rank.numpy(),
+            None if one is None else one.numpy(),
         )
-    except LOAD_FAULTS as error:
-        raise ModelError(f"model {name}: cannot be loaded: {error}") from error
-    loaded, info = loading
-    random = sorted({*info["missing_keys"], *(entry[0] for entry in info["mismatched_keys"])})
-    if random:
-        raise ModelError(
-            f"model {name}: {len(random)} tensors of {type(loaded).__name__} are not in its files, or in"
-            f" another shape, and would be random numbers ({random[0]} is one); is this the whole"
-            " checkpoint?"
-        )
-    if use_gpu and not torch.cuda.is_available():
-        raise ModelError(f"model {name}: pool.num_gpus > 0, but this actor sees no CUDA device")
-    return TransformersEngine(loaded.eval().to("cuda" if use_gpu else "cpu"))
+        for logprob, rank, one in zip(logprobs, ranks, briers, strict=True)
+    ]

@@ -100,11 +100,45 @@ def test_windows_are_reported_layer_by_layer():
     assert windows_seen == [3, 7]
 
 
-@pytest.mark.parametrize("unsupported", [{"softcap": 50.0}, {"s_aux": torch.zeros(2)}])
-def test_what_the_kernel_cannot_do_is_refused(unsupported):
+def test_soft_capped_scores_are_refused():
     query, key, value = random_heads(4, 2, 2, 8, 8)
     with pytest.raises(NotImplementedError, match="soft-capped"):
-        packed_attention(torch.nn.Module(), query, key, value, None, **unsupported)
+        packed_attention(torch.nn.Module(), query, key, value, None, softcap=50.0)
+
+
+@given(
+    segments=st.lists(st.integers(1, 14), min_size=1, max_size=3),
+    window=st.sampled_from([None, 1, 4]),
+    seed=st.integers(0, 1000),
+)
+def test_a_sink_takes_its_share_of_every_softmax(segments, window, seed):
+    query, key, value = random_heads(sum(segments), 4, 2, 8, 8, seed)
+    sinks = torch.tensor([-2.0, 0.0, 1.5, 6.0])
+    output, _ = packed_attention(
+        torch.nn.Module(),
+        query,
+        key,
+        value,
+        None,
+        segments=segments,
+        sliding_window=window,
+        s_aux=sinks,
+    )
+    # A sink is one more key of each trace, with this score and a value of zeros.
+    start, expected = 0, []
+    for length in segments:
+        rows = slice(start, start + length)
+        scores = query[0, :, rows].double() @ key[0, :, rows].double().repeat_interleave(2, 0).mT
+        scores *= 8**-0.5
+        distance = torch.arange(length)[:, None] - torch.arange(length)
+        hidden = (distance < 0) | (distance >= (window or length))
+        scores.masked_fill_(hidden, -torch.inf)
+        joined = torch.cat([scores, sinks.double()[:, None, None].expand(4, length, 1)], dim=-1)
+        weights = joined.softmax(-1)[..., :-1]
+        expected.append(weights @ value[0, :, rows].double().repeat_interleave(2, 0))
+        start += length
+    expected = torch.cat(expected, dim=1).transpose(0, 1)
+    torch.testing.assert_close(output[0].double(), expected, rtol=0, atol=2e-5)
 
 
 def test_memory_of_a_windowed_trace_grows_with_the_window_alone():

@@ -5,9 +5,15 @@ import pytest
 import torch
 from torch.nn.functional import linear
 
-from rdpt_ray.scoring.head import MIN_ROWS, TOKEN_TILE, plain_logprobs, tiled_logprobs
+from rdpt_ray.scoring.engine import BRIER_TOP, RANK_CAP
+from rdpt_ray.scoring.head import MIN_ROWS, TOKEN_TILE, TiledHead, plain_logprobs
 
 EMBEDDING = 24
+TILE = TOKEN_TILE["cpu"]
+
+
+def tiled_logprobs(hidden, weight, bias, targets):
+    return TiledHead(weight, bias)(hidden, targets).logprobs
 
 
 def case(num_rows, vocabulary, *, bias=False, scale=1.0, seed=0):
@@ -51,7 +57,7 @@ def test_no_rows_no_numbers():
     assert (result.dtype, result.shape) == (torch.float32, (0,))
 
 
-@pytest.mark.parametrize("num_rows", [1, 3, 20, TOKEN_TILE + 1, 2 * TOKEN_TILE + 3])
+@pytest.mark.parametrize("num_rows", [1, 3, 20, TILE + 1, 2 * TILE + 3])
 def test_a_rows_number_does_not_depend_on_the_rows_beside_it(num_rows):
     """To the bit, on one thread: MKL sums in another order under 4 rows, so no tile is that small."""
     assert MIN_ROWS >= 4
@@ -146,10 +152,63 @@ def test_no_tile_outgrows_a_processors_cache():
     assert max(event.self_cpu_memory_usage for event in profile.events()) <= 512 * 4096 * 4
 
 
+SHAPES = {
+    "soft cap": lambda logits: torch.tanh(logits / 5.0) * 5.0,
+    "scale": lambda logits: logits / 8.0,
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_what_comes_after_the_map_is_done_tile_by_tile(name):
+    hidden, weight, bias, targets = case(40, 9000, bias=True)
+    result = TiledHead(weight, bias, shape=SHAPES[name])(hidden, targets).logprobs
+    logits = SHAPES[name](linear(hidden.double(), weight.double(), bias.double()))
+    expected = logits.log_softmax(1).gather(1, targets[:, None]).squeeze(1)
+    torch.testing.assert_close(result.double(), expected, rtol=0, atol=1e-5)
+
+
+def signals_by_definition(logits, targets):
+    """Rank and Brier score as the papers' code has them, row by row in float64."""
+    ranks, briers = [], []
+    for row, target in zip(logits.double(), targets.tolist(), strict=True):
+        top = row.topk(min(BRIER_TOP, len(row)))
+        shares = top.values.softmax(0)
+        place = (top.indices == target).nonzero().flatten()
+        share = shares[place[0]].item() if len(place) else 0.0
+        ranks.append(min(RANK_CAP, 1 + int((row > row[target]).sum())))
+        briers.append(1 - 2 * share + float(shares.square().sum()))
+    return torch.tensor(ranks), torch.tensor(briers)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("vocabulary", [3, 49, 50, 51, 4095, 4100, 4146, 9000])
+def test_signals_are_those_of_the_definition(vocabulary, bias):
+    hidden, weight, offsets, targets = case(200, vocabulary, bias=bias, scale=0.5)
+    logits = linear(hidden, weight, offsets)
+    likely = logits.argsort(dim=1, descending=True)
+    for row in range(100):  # half the targets among the likely ones, around both limits
+        targets[row] = likely[row, min([0, 1, 48, 49, 50, 98, 99, 100][row % 8], vocabulary - 1)]
+    scores = TiledHead(weight, offsets, signals=["rank", "brier"])(hidden, targets)
+    ranks, briers = signals_by_definition(logits, targets)
+    assert scores.ranks.tolist() == ranks.tolist()
+    torch.testing.assert_close(scores.briers.double(), briers.double(), rtol=0, atol=1e-5)
+    plain = TiledHead(weight, offsets)(hidden, targets)
+    assert torch.equal(plain.logprobs, scores.logprobs)
+    assert (plain.ranks, plain.briers) == (None, None)
+
+
+def test_tokens_equally_likely_share_the_better_rank():
+    weight = torch.zeros(300, 4)
+    weight[7, 0] = weight[9, 0] = 1.0
+    hidden = torch.eye(4)[[0, 0, 0, 1]]
+    scores = TiledHead(weight, signals=["rank"])(hidden, torch.tensor([7, 9, 5, 5]))
+    assert scores.ranks.tolist() == [1, 1, 3, 1]
+
+
 # VmHWM and not getrusage, whose peak a child inherits from the process that started it.
 MEASURE = """
 import torch
-from rdpt_ray.scoring.head import plain_logprobs, tiled_logprobs
+from rdpt_ray.scoring.head import TiledHead, plain_logprobs
 torch.set_num_threads(1)
 rows, vocabulary = 256, 152_000
 hidden, weight = torch.randn(rows, 16), torch.randn(vocabulary, 16)
@@ -158,10 +217,10 @@ def peak():
     lines = open("/proc/self/status").read().splitlines()
     (kibibytes,) = [line.split()[1] for line in lines if line.startswith("VmHWM")]
     return int(kibibytes) * 1024
-tiled_logprobs(hidden[:16], weight[:8192], None, targets[:16] % 8192)
+TiledHead(weight[:8192])(hidden[:16], targets[:16] % 8192)
 open("/proc/self/clear_refs", "w").write("5")  # forget the peak of the imports
 before = peak()
-tiled_logprobs(hidden, weight, None, targets)
+TiledHead(weight)(hidden, targets)
 tiled = peak()
 plain_logprobs(torch.nn.functional.linear(hidden, weight), targets)
 print(tiled - before, peak() - before)

@@ -8,6 +8,7 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from transformers import DynamicCache
 
 from rdpt_ray.config import ModelConfig
 from rdpt_ray.errors import ModelError
@@ -43,35 +44,27 @@ PACKS = {
     "Phi3": GROUPED,
     "Granite": GROUPED | {"residual_multiplier": 0.5, "attention_multiplier": 0.2},
     "Mixtral": GROUPED | {"num_local_experts": 4, "sliding_window": None},
+    "GptOss": GROUPED | {"num_local_experts": 4, "sliding_window": 8},
+    "Gemma3Text, capped": GROUPED | {"final_logit_softcapping": 5.0},
+    "Gemma3Text, a cap that hardly shows": GROUPED | {"final_logit_softcapping": 1000.0},
+    "Granite, scaled": GROUPED | {"logits_scaling": 8.0},
+    "Cohere": GROUPED,
 }
 
 DECLINES = {
-    "Gemma2": (GROUPED, "its head is more than one linear map"),
+    "Gemma2": (GROUPED, "NotImplementedError: soft-capped attention scores"),
     "Gemma2, no cap on logits": (
         GROUPED | {"final_logit_softcapping": None},
-        "it uses soft-capped attention scores and attention sinks",
-    ),
-    "Gemma3Text, a cap that hardly shows": (
-        GROUPED | {"final_logit_softcapping": 1000.0},
-        "its head is more than one linear map",
-    ),
-    "GptOss": (
-        GROUPED | {"num_local_experts": 4},
-        "it uses soft-capped attention scores and attention sinks",
+        "NotImplementedError: soft-capped attention scores",
     ),
     "Mamba": (
         {"hidden_size": 48, "num_hidden_layers": 2},
         "it does not support transformers' attention interface",
     ),
-    "Granite, scaled": (
-        GROUPED | {"logits_scaling": 8.0},
-        "its head is more than one linear map",
-    ),
     "Electra": (
         HIDDEN | {"embedding_size": 24, "is_decoder": True},
         "its head is more than one linear map",
     ),
-    "Cohere": (GROUPED, "its head is more than one linear map"),
     "Phimoe, windows in masks alone": (
         HIDDEN | {"num_key_value_heads": 2, "num_local_experts": 4, "sliding_window": 40},
         "it does not tell its attention how wide the window is",
@@ -158,7 +151,7 @@ def declined(caplog):
     return lambda: [
         record.message.split("is scored one trace at a time: ")[1]
         for record in caplog.records
-        if record.name.startswith("rdpt_ray")
+        if "one trace at a time" in record.message
     ]
 
 
@@ -201,7 +194,7 @@ def test_what_no_config_tells_is_measured(tiny_model, declined):
     engine = TransformersEngine(models[0])
     assert not engine.packs
     (said,) = declined()
-    assert said.startswith("packing changes its log-probabilities by ")
+    assert said.startswith("it changes its log-probabilities by ")
     assert float(said.split()[-1]) > 0.1
     assert_right(engine, models[1])
 
@@ -218,6 +211,125 @@ def test_packing_is_no_matter_of_rounding_in_a_dense_model(engine):
         together = logprobs(engine, [sequences[place] for place in chosen])
         for place, values in zip(chosen, together, strict=True):
             np.testing.assert_array_equal(values, alone[place])
+
+
+READS_IN_CHUNKS = {name: fields for name, fields in PACKS.items()} | {
+    name: DECLINES[name][0] for name in ("Gemma2", "Phimoe, windows in masks alone")
+}
+
+
+@pytest.mark.parametrize("name", READS_IN_CHUNKS)
+def test_a_trace_above_the_budget_is_read_in_chunks(name, tiny_model):
+    config = config_of(name, READS_IN_CHUNKS[name])
+    engine = TransformersEngine(tiny_model(config), token_budget=24)
+    assert engine.chunks
+    plain = tiny_model(config)
+    lengths = [(5, 100), (40, 9), (24, 1), (23, 2), (1, 71), (3, 8)]
+    for sequence in random_sequences(lengths):
+        (values,) = logprobs(engine, [sequence])
+        np.testing.assert_allclose(values, one_by_one(plain, sequence), rtol=0, atol=1e-5)
+
+
+class Forgetful(DynamicCache):
+    """A cache that gives back only what it was just given."""
+
+    def update(self, key_states, value_states, *args, **kwargs):
+        return key_states, value_states
+
+
+def test_a_cache_that_does_not_give_back_is_not_used(tiny_model, monkeypatch, caplog):
+    monkeypatch.setattr("rdpt_ray.scoring.transformers_engine.DynamicCache", Forgetful)
+    engine = TransformersEngine(tiny_model(config_of("Llama", GROUPED)), token_budget=24)
+    assert (engine.packs, engine.chunks) == (True, False)
+    assert "reads a trace of any length in one pass: it changes its log-prob" in caplog.text
+    assert_right(engine, tiny_model(config_of("Llama", GROUPED)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["Llama", "Gemma3Text"])
+def test_32k_tokens_over_a_cache(name, tiny_model):
+    config = config_of(name, PACKS[name] | {"max_position_embeddings": 40_000})
+    (sequence,) = random_sequences([(1000, 31_768)])
+    assert len(sequence) == 32_768
+    (values,) = logprobs(TransformersEngine(tiny_model(config), token_budget=4096), [sequence])
+    whole = TransformersEngine(tiny_model(config), token_budget=40_000)
+    (expected,) = logprobs(whole, [sequence])
+    np.testing.assert_allclose(values, expected, rtol=0, atol=2e-5)
+    tail = TokenSequence([*sequence.prompt_ids, *sequence.response_ids[:-9]], [])
+    ids = torch.tensor([[*tail.prompt_ids, *sequence.response_ids[-9:]]])
+    plain = tiny_model(config)
+    with torch.no_grad():
+        hidden = plain.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, -10:-1]
+        own = plain.lm_head(hidden).double().log_softmax(-1)[range(9), ids[0, -9:]]
+    np.testing.assert_allclose(values[-9:], own.numpy(), rtol=0, atol=2e-5)
+
+
+class LittleMemory(torch.nn.Module):
+    """A body that runs out of memory above a number of tokens, as a GPU would."""
+
+    def __init__(self, body, limit):
+        super().__init__()
+        self.body, self.limit, self.seen = body, limit, []
+
+    def forward(self, input_ids, **kwargs):
+        self.seen.append(input_ids.shape[1])
+        if input_ids.shape[1] > self.limit:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return self.body(input_ids, **kwargs)
+
+
+def test_memory_that_runs_out_makes_the_chunks_smaller(tiny_model):
+    config = config_of("Llama", GROUPED)
+    model = tiny_model(config)
+    engine = TransformersEngine(model, token_budget=8192)
+    model.model = small = LittleMemory(model.model, limit=600)
+    (sequence,) = random_sequences([(300, 1500)])
+    (values,) = logprobs(engine, [sequence])
+    np.testing.assert_allclose(values, one_by_one(tiny_model(config), sequence), rtol=0, atol=1e-5)
+    assert small.seen == [1800, 900, 450, 450, 450, 450]
+    with pytest.raises(MemoryError, match="Tried to allocate 2 GiB"):
+        engine.token_scores([sequence, sequence])
+    small.limit = 100
+    with pytest.raises(MemoryError, match="Tried to allocate 2 GiB"):
+        engine.token_scores([sequence])
+
+
+def test_signals_come_with_the_pass_and_change_no_logprob(tiny_model):
+    config = config_of("Llama", GROUPED)
+    model = tiny_model(config)
+    engine = TransformersEngine(tiny_model(config), signals=["rank", "brier"], token_budget=50)
+    plain = logprobs(TransformersEngine(tiny_model(config), token_budget=50), SEQUENCES)
+    alone = [engine.token_scores([sequence])[0] for sequence in SEQUENCES]
+    for sequence, scores, other, without in zip(
+        SEQUENCES, engine.token_scores(SEQUENCES), alone, plain, strict=True
+    ):
+        assert scores.logprobs.tolist() == without.tolist()
+        ids = torch.tensor([sequence.prompt_ids + sequence.response_ids])
+        with torch.no_grad():
+            logits = model(input_ids=ids).logits[0, len(sequence.prompt_ids) - 1 : -1]
+        target = logits.gather(1, ids[0, len(sequence.prompt_ids) :, None])
+        ranks = (1 + (logits > target).sum(1)).clamp(max=100)
+        np.testing.assert_allclose(scores.ranks, ranks, atol=0)
+        assert (scores.briers >= 0).all()
+        assert (scores.briers <= 2).all()
+        assert other.ranks.tolist() == ranks.tolist()
+        np.testing.assert_allclose(other.briers, scores.briers, atol=1e-5)
+
+
+def test_signals_need_a_head_that_is_linear(tiny_model):
+    with pytest.raises(ModelError, match=r"signals \['rank'\] need a head that is one linear map"):
+        TransformersEngine(
+            tiny_model(config_of("Electra", DECLINES["Electra"][0])), signals=["rank"]
+        )
+
+
+def test_yarn_reads_as_far_as_it_stretches(tiny_model):
+    yarn = {"rope_type": "yarn", "factor": 4.0, "rope_theta": 10_000.0}
+    for original, positions in ((64, 64), (64, 256), (None, 64)):
+        rope = yarn | ({"original_max_position_embeddings": original} if original else {})
+        fields = GROUPED | {"rope_parameters": rope, "max_position_embeddings": positions}
+        engine = TransformersEngine(tiny_model(config_of("Llama", fields)))
+        assert engine.context_length == 256
 
 
 @pytest.mark.parametrize("name", ["Llama", "Gemma3Text", "Gemma2"])
