@@ -6,6 +6,7 @@ Unknown keys are refused with the nearest known one; a wrong config always fails
 import difflib
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 import fsspec
 import yaml
