@@ -27,8 +27,7 @@ from rdpt_ray.publish.facts import InputFacts, ModelFacts, RunFacts
 from rdpt_ray.publish.report import render_report
 from rdpt_ray.scoring.encoding import TEMPLATE_FAULTS
 from rdpt_ray.scoring.identity import ModelIdentity, identify
-from rdpt_ray.scoring.loading import encoder_of
-from rdpt_ray.scoring.transformers_engine import SEMANTICS
+from rdpt_ray.scoring.loading import SEMANTICS, encoder_of, served_name
 from rdpt_ray.storage.files import Root, open_root
 from rdpt_ray.storage.inputs import InputFile, check_columns, list_inputs
 from rdpt_ray.storage.parts import num_buckets, scored_parts
@@ -154,10 +153,11 @@ def _identity(model: ModelConfig) -> ModelIdentity:
         model.model,
         model.revision,
         dtype=model.dtype,
-        engine=SEMANTICS,
+        engine=SEMANTICS[model.engine],
         chat_template=model.chat_template,
         chat_template_kwargs=model.chat_template_kwargs,
         signals=model.signals,
+        served=served_name(model),
     )
 
 

@@ -45,6 +45,9 @@ class ModelIdentity:
     """Text of a template that replaces the model's own; the own one is part of `weights`."""
     signals: tuple[str, ...] = ()
     """What is measured beside log-probabilities; more columns are other content, so another key."""
+    served: str | None = None
+    """The name of the weights on a server, with the revision that the config claims for them; `weights`
+    is then the tokenizer's content alone. None: the weights are loaded from `location`."""
     envelope: str = ENVELOPE
 
     @property
@@ -73,31 +76,48 @@ def identify(
     chat_template: str | None,
     chat_template_kwargs: dict[str, Any],
     signals: Sequence[str] = (),
+    served: str | None = None,
 ) -> ModelIdentity:
     """Pin a configured model to its content. Read here once: workers stand in other folders.
 
+    Args:
+        model: Local folder or Hub id; of the tokenizer alone where the weights are on a server.
+        revision: Commit or branch of a Hub model. Of served weights: what the user says they are.
+        dtype: As configured.
+        engine: The engine's semantics, such as "transformers/1".
+        chat_template: File of a template that replaces the model's own, or None.
+        chat_template_kwargs: Passed to the template.
+        signals: What is measured beside log-probabilities.
+        served: The model's name on the server that scores; None if the weights are loaded here.
+
     Raises:
-        ModelError: if a local folder holds no safetensors weights, a Hub id cannot be resolved, or the
-            file `chat_template` cannot be read.
+        ModelError: if a local folder holds no safetensors weights (unless they are on a server), a Hub id
+            cannot be resolved, or the file `chat_template` cannot be read.
     """
     folder = Path(model)
+    if served is not None and revision is not None:
+        served = f"{served}@{revision}"
     return ModelIdentity(
         model=model,
         location=str(folder.resolve()) if folder.is_dir() else model,
-        weights=_hash_folder(folder) if folder.is_dir() else _resolve_commit(model, revision),
+        weights=_hash_folder(folder, with_weights=served is None)
+        if folder.is_dir()
+        else _resolve_commit(model, revision),
         is_local=folder.is_dir(),
         dtype=dtype,
         engine=engine,
         chat_template_kwargs=chat_template_kwargs,
         chat_template=None if chat_template is None else read_template(chat_template),
         signals=tuple(sorted(set(signals))),
+        served=served,
     )
 
 
-def _hash_folder(folder: Path) -> str:
+def _hash_folder(folder: Path, *, with_weights: bool) -> str:
     """sha256 over the names and bytes of the files that matter."""
-    files = sorted(path for path in folder.iterdir() if path.suffix in IDENTITY_SUFFIXES)
-    if not any(path.suffix == ".safetensors" for path in files):
+    suffixes = IDENTITY_SUFFIXES if with_weights else IDENTITY_SUFFIXES - {".safetensors"}
+    files = sorted(path for path in folder.iterdir() if path.suffix in suffixes)
+    if with_weights and not any(path.suffix == ".safetensors" for path in files):
         there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
         raise ModelError(
             f"model {folder}: expected *.safetensors weights, found {there}; other weight formats are"

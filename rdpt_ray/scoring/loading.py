@@ -1,9 +1,22 @@
 """From a configured model to something that scores: one branch per engine."""
 
-from rdpt_ray.config import ModelConfig
+import sys
+
+from rdpt_ray.config import Engine, ModelConfig
 from rdpt_ray.scoring.encoding import TraceEncoder, load_encoder
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.scorer import ModelScorer, Scorer
+
+SEMANTICS: dict[Engine, str] = {
+    "transformers": "transformers/1",
+    "vllm": "vllm/1",
+    "openai": "openai/1",
+    "precomputed": "precomputed/1",
+}
+"""Part of the model key: raise an engine's number when the same model would get other numbers by it."""
+
+WHOLE_PART = sys.maxsize
+"""Token budget where somebody else makes the batches: everything at once, to keep them busy."""
 
 
 def load_scorer(model: ModelConfig, identity: ModelIdentity, *, num_threads: int) -> Scorer:
@@ -20,10 +33,24 @@ def load_scorer(model: ModelConfig, identity: ModelIdentity, *, num_threads: int
         ModelError: if it cannot be loaded, naming it and what to change.
     """
     encoder = encoder_of(identity)
+    served = served_name(model)
+    if served is not None:
+        from rdpt_ray.scoring.openai_engine import connect
+
+        return ModelScorer(encoder, connect(model, served, encoder), WHOLE_PART)
+    if model.engine == "vllm":
+        from rdpt_ray.scoring.vllm_engine import load_vllm
+
+        return ModelScorer(encoder, load_vllm(model, identity, num_threads=num_threads), WHOLE_PART)
     from rdpt_ray.scoring.transformers_engine import load_engine
 
     engine = load_engine(model, identity, num_threads=num_threads)
     return ModelScorer(encoder, engine, model.token_budget)
+
+
+def served_name(model: ModelConfig) -> str | None:
+    """The model's name on the server that scores; None if its weights are loaded here."""
+    return model.endpoint and (model.endpoint.model or model.model)
 
 
 def encoder_of(identity: ModelIdentity) -> TraceEncoder:
