@@ -4,6 +4,7 @@ Unknown keys are refused with the nearest known one; a wrong config always fails
 """
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 from urllib.parse import urlsplit
@@ -87,6 +88,18 @@ class PoolConfig(Section):
                 "num_gpus above 1 must be a whole number: only one GPU can be shared out",
             )
         return self
+
+    @field_validator("labels")
+    @classmethod
+    def _selectors_that_ray_reads(cls, labels: dict[str, str]) -> dict[str, str]:
+        for key, value in labels.items():
+            if not re.fullmatch(r"!?(in\([\w.-]+(, ?[\w.-]+)*\)|[\w.-]+)", value, re.ASCII):
+                raise PydanticCustomError(
+                    "label_selector",
+                    "expected value, !value, in(a,b) or !in(a,b) for the label {key}",
+                    {"key": key},
+                )
+        return labels
 
 
 class EndpointConfig(Section):
