@@ -24,6 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from rdpt_ray.errors import ConfigError
 from rdpt_ray.method.selection import POLICIES
+from rdpt_ray.method.sentences import SPLITTERS
 
 Role = Literal["teacher", "student", "distilled"]
 Engine = Literal["transformers", "vllm", "openai", "precomputed"]
@@ -56,6 +57,13 @@ class InputConfig(Section):
     """Canonical name -> the input's column, where they differ, for example {response: output}."""
     limit: int | None = Field(default=None, ge=1)
     """Read only the first rows of each file; for trying things out."""
+
+
+class SplitConfig(Section):
+    """What the provenance of a response is traced in."""
+
+    unit: Literal[tuple(SPLITTERS)] = "sentence"  # pyright: ignore[reportInvalidTypeForm]
+    """sentence, line, paragraph, or paper_regex (docs/method.md)."""
 
 
 class PoolConfig(Section):
@@ -255,6 +263,7 @@ class CurateConfig(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     """Names the dataset in the store and starts the run's id."""
     input: InputConfig
+    split: SplitConfig = SplitConfig()
     models: ModelsConfig
     thresholds: ThresholdsConfig = ThresholdsConfig()
     selection: SelectionConfig = SelectionConfig()

@@ -21,6 +21,7 @@ from rdpt_ray.pipeline.cluster import connected
 from rdpt_ray.pipeline.ingest import Destination, IngestedBucket, ingest
 from rdpt_ray.pipeline.lineage import Identities, Kind, manifest, versions, what_decides
 from rdpt_ray.pipeline.progress import Advance, stage
+from rdpt_ray.pipeline.realign import Realignment, realign
 from rdpt_ray.pipeline.score import Part, score
 from rdpt_ray.pipeline.select import Selection, select
 from rdpt_ray.publish.facts import InputFacts, ModelFacts, RunFacts
@@ -40,6 +41,7 @@ from rdpt_ray.storage.runs import (
     run_id,
     write_json,
 )
+from rdpt_ray.storage.token_scores import parts_with_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,13 @@ def _ingest(
     record = f"{folder}/{INGESTED}"
     if store.exists(record):
         return [IngestedBucket(**bucket) for bucket in read_json(store, record)]
-    to = Destination(store, config.name, folder, _dataset_buckets(store, config.name, files))
+    to = Destination(
+        store,
+        config.name,
+        folder,
+        _dataset_buckets(store, config.name, files),
+        config.split.unit,
+    )
     with stage(console, "ingest", len(files)) as advance:
         buckets = ingest(files, config.input, to)
         advance(len(files), "files")
@@ -224,11 +232,17 @@ def _score(
 ) -> ModelFacts:
     """Score what the store lacks under this model."""
     done = scored_parts(store, identity.key)
+    kept = parts_with_tokens(store, identity.key, dataset)
+    if model.keep_token_logprobs:
+        done &= kept
     missing = [part for part in parts if part.key not in done]
-    num_missing = sum(part.num_traces for part in missing)
+    if missing and kept:
+        job = Realignment(store, dataset, identity.key, model.keep_token_logprobs)
+        missing = realign(missing, job)
+    sizes = {part.key: max(0, part.num_traces - part.num_held) for part in missing}
+    num_missing = sum(sizes.values())
     num_tokens, begun = 0, time.monotonic()
     if missing:
-        sizes = {part.key: part.num_traces for part in missing}
         with stage(console, f"score {role}", num_missing) as advance:
             for scored in score(
                 missing, store=store, dataset=dataset, model=model, identity=identity

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import ray
 
 from rdpt_ray.config import InputConfig
-from rdpt_ray.method.sentences import split_sentences, splitter_id
+from rdpt_ray.method.sentences import SPLITTERS, splitter_id
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.ingested import read_file
 from rdpt_ray.storage.inputs import InputFile
@@ -42,6 +42,8 @@ class Destination:
     run: str
     """The run's folder, relative to the store."""
     num_buckets: int
+    unit: str = "sentence"
+    """Which of the splitters cuts the responses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,9 @@ def ingest(files: list[InputFile], config: InputConfig, to: Destination) -> list
     sources = ray.data.from_items(
         [{"index": index} for index in range(len(files))], override_num_blocks=len(files)
     )
-    read: Any = partial(read_rows, files=files, config=config, num_buckets=to.num_buckets)
+    read: Any = partial(
+        read_rows, files=files, config=config, num_buckets=to.num_buckets, unit=to.unit
+    )
     rows = sources.map_batches(read, batch_size=1, num_cpus=1)
     buckets = rows.groupby("bucket", num_partitions=to.num_buckets).map_groups(
         partial(write_bucket, to=to), batch_format="pyarrow", num_cpus=1
@@ -80,11 +84,16 @@ def ingest(files: list[InputFile], config: InputConfig, to: Destination) -> list
 
 
 def read_rows(
-    batch: dict[str, Any], *, files: list[InputFile], config: InputConfig, num_buckets: int
+    batch: dict[str, Any],
+    *,
+    files: list[InputFile],
+    config: InputConfig,
+    num_buckets: int,
+    unit: str,
 ) -> Iterator[pa.Table]:
     """Body of the reading tasks: one file to tables of the schema BUCKETED."""
     for index in batch["index"]:
-        for table in read_file(files[int(index)], config, split=split_sentences):
+        for table in read_file(files[int(index)], config, split=SPLITTERS[unit]):
             yield table.append_column(
                 BUCKETED.field("bucket"),
                 pa.array([_bucket(row, num_buckets) for row in _places(table)], pa.int32()),
@@ -185,7 +194,7 @@ def _with_column(table: pa.Table, name: str, values: list[Any]) -> pa.Table:
 def _store_traces(traces: pa.Table, bucket: int, to: Destination) -> dict[str, int]:
     """Write what the store lacks; return every part that holds one of these traces, with how many."""
     folder = bucket_folder(to.dataset, bucket)
-    splitter = splitter_id()
+    splitter = splitter_id(to.unit)
     held = stored_traces(to.store, folder, splitter)
     identities = traces.column("trace_id").to_pylist()
     new = traces.filter(pa.array([identity not in held for identity in identities], pa.bool_()))

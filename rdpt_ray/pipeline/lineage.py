@@ -39,7 +39,7 @@ def what_decides(
         "thresholds": config.thresholds.model_dump(mode="json"),
         "selection": config.selection.model_dump(mode="json") if kind == "curate" else None,
         "report": config.report.model_dump(mode="json"),
-        "splitter": splitter_id(),
+        "splitter": splitter_id(config.split.unit),
         "rdpt_ray": __version__,
     }
 
@@ -63,7 +63,7 @@ def manifest(
         "models": {
             role: {**asdict(identity), "key": identity.key} for role, identity in identities.items()
         },
-        "splitter": splitter_id(),
+        "splitter": splitter_id(config.split.unit),
         "counts": {name: getattr(summary, name) for name in TOTALS},
         "summary": summary.to_dict(),
     }

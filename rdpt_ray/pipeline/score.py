@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 from rdpt_ray.config import ModelConfig
 from rdpt_ray.pipeline.attempts import Attempts, ScoreTraces
 from rdpt_ray.pipeline.capacity import connected_cluster
+from rdpt_ray.pipeline.kept_tokens import keep_tokens, kept_tokens
 from rdpt_ray.pipeline.pools import GROW_AT, OVERLAP, num_threads, pool_arguments
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.loading import load_scorer
-from rdpt_ray.scoring.scorer import Scorer, SentenceScores, Trace, sentence_scores
+from rdpt_ray.scoring.scorer import Scorer, SentenceScores, Trace, TraceTokens, sentence_scores
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder, score_name
 from rdpt_ray.storage.schemas import SCORES
+from rdpt_ray.storage.token_scores import token_name
 
 READ = ["trace_id", "messages", "response", "sentences", "metadata"]
 """The columns of a part that scoring looks at."""
@@ -42,6 +44,10 @@ class Part:
     key: str
     num_traces: int
     """Traces of this run in it."""
+    token_files: tuple[str, ...] = ()
+    """Where the store holds token scores of some of its traces (`realign`)."""
+    num_held: int = 0
+    """How many traces those are; the model scores the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,10 @@ def score(
         A record per part, as soon as its scores are committed.
     """
     items = ray.data.from_items(
-        [{"bucket": part.bucket, "key": part.key} for part in parts],
+        [
+            {"bucket": part.bucket, "key": part.key, "token_files": list(part.token_files)}
+            for part in parts
+        ],
         override_num_blocks=len(parts),
     )
     items.context.autoscaling_config.actor_pool_util_upscaling_threshold = GROW_AT
@@ -120,6 +129,7 @@ class ScorePart:
             ModelError: if it cannot be loaded.
         """
         self._store, self._dataset, self._model_key = store, dataset, identity.key
+        self._keep = model.keep_token_logprobs
         self._attempts = Attempts(store, identity.key, run=run, width=OVERLAP)
         self._scorer = load(model, identity, num_threads=num_threads(model.pool))
 
@@ -135,12 +145,19 @@ class ScorePart:
         with self._attempts.on(place["key"], self._scorer.tokens) as tokens:
             return self._score_part(**place, tokens=tokens)
 
-    def _score_part(self, bucket: int, key: str, tokens: ScoreTraces) -> dict[str, Any]:
+    def _score_part(
+        self, bucket: int, key: str, token_files: list[str], tokens: ScoreTraces
+    ) -> dict[str, Any]:
         begun = time.perf_counter()
-        name = f"{bucket_folder(self._dataset, bucket)}/{key}.parquet"
-        traces = [_trace(row) for row in self._store.read_table(name, columns=READ).to_pylist()]
-        scored = tokens(traces)
-        scores = [sentence_scores(*pair) for pair in zip(traces, scored, strict=True)]
+        traces = read_traces(self._store, f"{bucket_folder(self._dataset, bucket)}/{key}.parquet")
+        held = kept_tokens(self._store, token_files, [trace.trace_id for trace in traces])
+        missing = [trace for trace in traces if trace.trace_id not in held]
+        fresh = tokens(missing)
+        if self._keep:  # before the scores, whose file says that the part is done
+            name = token_name(self._model_key, self._dataset, bucket, key)
+            keep_tokens(self._store, name, missing, fresh)
+        held |= {trace.trace_id: each for trace, each in zip(missing, fresh, strict=True)}
+        scores = [sentence_scores(trace, held[trace.trace_id]) for trace in traces]
         table = scores_table([trace.trace_id for trace in traces], scores)
         self._store.write_table(score_name(self._model_key, key), table)
         return {
@@ -148,7 +165,9 @@ class ScorePart:
             "num_traces": len(scores),
             "num_errors": sum(score.error is not None for score in scores),
             "num_tokens": sum(
-                int(score.num_tokens.sum()) + score.num_prompt_tokens for score in scores
+                len(each.spans) + each.num_prompt_tokens
+                for each in fresh
+                if isinstance(each, TraceTokens)
             ),
             "seconds": time.perf_counter() - begun,
         }
@@ -185,6 +204,11 @@ def _columns(score: SentenceScores) -> dict[str, list[Any] | None]:
         "sum_rank": nullable(score.sum_rank),
         "sum_brier": nullable(score.sum_brier),
     }
+
+
+def read_traces(store: Root, name: str) -> list[Trace]:
+    """The traces of a part, by the name of its file."""
+    return [_trace(row) for row in store.read_table(name, columns=READ).to_pylist()]
 
 
 def _trace(row: dict[str, Any]) -> Trace:

@@ -62,6 +62,21 @@ SCORES = pa.schema(
 """One model's scores of one part, one row per trace in the part's order. `sum_rank` and `sum_brier` are
 null where the signal was not asked for."""
 
+TOKENS = pa.schema(
+    [
+        pa.field("trace_id", pa.string()),
+        pa.field("starts", pa.list_(pa.int32())),
+        pa.field("ends", pa.list_(pa.int32())),
+        pa.field("logprobs", pa.list_(pa.float32())),
+        pa.field("ranks", pa.list_(pa.int32())),
+        pa.field("briers", pa.list_(pa.float32())),
+        pa.field("num_prompt_tokens", pa.int32()),
+        pa.field("error", pa.string()),
+    ]
+)
+"""One model's scores token by token: half-open character spans in the response, and nats. Every list is
+null beside an error; `ranks` and `briers` also where the signal was not asked for."""
+
 QUARANTINE = pa.schema(
     [
         *LOCATION,
