@@ -30,6 +30,22 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class PrecisionFacts:
+    """What half precision did to the classes, on a sample scored once more in float32."""
+
+    roles: tuple[str, ...]
+    """Whose models ran in less than float32."""
+    traces: int
+    sentences: int
+    flipped: int
+    """Sentences of another class than in float32."""
+    max_prob_change: float = 0.0
+    """Largest change of a sentence's probability under one of the roles."""
+    why: str | None = None
+    """Why nothing was measured, if so."""
+
+
+@dataclass(frozen=True, slots=True)
 class InputFacts:
     """One input as the config names it, and the rows read from it."""
 
@@ -55,6 +71,8 @@ class RunFacts:
     beta: float
     models: tuple[ModelFacts, ...] = ()
     inputs: tuple[InputFacts, ...] = ()
+    precision: PrecisionFacts | None = None
+    """None where every model ran in float32, or the check was switched off."""
     wall_s: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     """Name -> version of what the result depends on, shown in this order."""
@@ -68,4 +86,7 @@ class RunFacts:
         """The inverse of `to_dict`, also after a round trip through JSON."""
         models = tuple(ModelFacts(**model) for model in values["models"])
         inputs = tuple(InputFacts(**item) for item in values["inputs"])
-        return cls(**{**values, "models": models, "inputs": inputs})
+        precision = values.get("precision")
+        if precision is not None:
+            precision = PrecisionFacts(**{**precision, "roles": tuple(precision["roles"])})
+        return cls(**{**values, "models": models, "inputs": inputs, "precision": precision})

@@ -12,6 +12,7 @@ import numpy as np
 
 from rdpt_ray.method.provenance import Provenance
 from rdpt_ray.method.summary import Point, Summary
+from rdpt_ray.publish.facts import PrecisionFacts
 from rdpt_ray.publish.palette import ORDER, Kind
 
 MIN_REACH_SHARE = 0.05
@@ -149,6 +150,21 @@ def sentences_per_trace(summary: Summary) -> tuple[float | None, float | None]:
     return (
         summary.classes_selected.total() / summary.selected if summary.selected else None,
         summary.classes.total() / scored if scored else None,
+    )
+
+
+def flip_rate(precision: PrecisionFacts) -> tuple[str, str]:
+    """The share of sentences that half precision moved into another class, and what that rests on."""
+    if not precision.sentences:
+        return (
+            "-",
+            f"class flips not measured: {precision.why or 'no trace of the sample has scores'}",
+        )
+    share = precision.flipped / precision.sentences
+    return f"{share:.2%}", (
+        f"of {precision.sentences:,} sentences ({precision.traces:,} traces) change class against"
+        f" float32 ({', '.join(precision.roles)}); largest change of a probability"
+        f" {precision.max_prob_change:.3f}"
     )
 
 

@@ -91,6 +91,7 @@ def render_report(summary: Summary, facts: RunFacts) -> str:
             ),
             most=[make_card(example, budget) for example in summary.most_teacher],
             least=[make_card(example, budget) for example in summary.least_teacher],
+            flips=None if facts.precision is None else findings.flip_rate(facts.precision),
             inputs=facts.inputs[:MAX_INPUTS],
             more_inputs=facts.inputs[MAX_INPUTS:],
         )

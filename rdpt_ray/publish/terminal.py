@@ -56,6 +56,9 @@ def outcome_table(summary: Summary, facts: RunFacts) -> Table:
     table.add_row()
     for model in facts.models:
         table.add_row(Text(shorten(model.role, 20)), f"{model.scored:,}", Text(_work(model)))
+    if facts.precision is not None:
+        share, remark = findings.flip_rate(facts.precision)
+        table.add_row("half precision", share, Text(remark))
     return table
 
 

@@ -43,17 +43,17 @@ def causal_attention(
         [1, H, L, D_v] and [1, H, L].
     """
     width, value_width = query.shape[-1], value.shape[-1]
-    scale = width**-0.5 if scale is None else scale
+    factor = width**-0.5 if scale is None else scale
     if width != value_width:  # the kernel knows one width; zeros change neither scores nor values
         query, key = (pad(one, (0, max(0, value_width - width))) for one in (query, key))
         value = pad(value, (0, max(0, width - value_width)))
     past = key.shape[2] - query.shape[2]
     if window is not None and window < key.shape[2]:
-        output, lse = _windowed(query, key, value, scale, window)
+        output, lse = _windowed(query, key, value, factor, window)
     else:
-        output, lse = _triangle(query, key[:, :, past:], value[:, :, past:], scale)
+        output, lse = _triangle(query, key[:, :, past:], value[:, :, past:], factor)
         if past:
-            before = attend(query, key[:, :, :past], value[:, :, :past], scale=scale)
+            before = attend(query, key[:, :, :past], value[:, :, :past], scale=factor)
             output, lse = merge(before, (output, lse))
     return output[..., :value_width], lse
 

@@ -129,9 +129,10 @@ def _twin(module: torch.nn.Module) -> torch.nn.Module | None:
     """A faster module that was seen to do the same, or None."""
     if type(module) is torch.nn.Linear and can_pack(module.weight):
         return _checked(PackedLinear(module.weight, module.bias), module, module.in_features)
-    eps = getattr(module, "variance_epsilon", None)
-    if type(module).__name__.endswith("RMSNorm") and eps is not None and can_pack(module.weight):
-        return _checked(FusedNorm(module.weight, eps), module, len(module.weight))
+    weight, eps = getattr(module, "weight", None), getattr(module, "variance_epsilon", None)
+    named_so = type(module).__name__.endswith("RMSNorm")
+    if named_so and isinstance(weight, torch.nn.Parameter) and isinstance(eps, float):
+        return _checked(FusedNorm(weight, eps), module, len(weight)) if can_pack(weight) else None
     return None
 
 
@@ -139,13 +140,14 @@ def _swiglu_twin(module: torch.nn.Module) -> torch.nn.Module | None:
     children = dict(module.named_children())
     if set(children) != {"gate_proj", "up_proj", "down_proj", "act_fn"}:
         return None
-    layers = [children[name] for name in ("gate_proj", "up_proj", "down_proj")]
-    if not all(isinstance(layer, PackedLinear) for layer in layers):
-        return None
+    gate, up, down, act_fn = (
+        children[name] for name in ("gate_proj", "up_proj", "down_proj", "act_fn")
+    )
+    layers = [layer for layer in (gate, up, down) if isinstance(layer, PackedLinear)]
     probe = torch.linspace(-4.0, 4.0, 64)
-    if not torch.allclose(children["act_fn"](probe), silu(probe), atol=1e-6):
+    if len(layers) < 3 or not torch.allclose(act_fn(probe), silu(probe), atol=1e-6):
         return None
-    return _checked(FusedSwiGLU(*layers), module, layers[0].in_features)  # pyright: ignore[reportArgumentType]
+    return _checked(FusedSwiGLU(*layers), module, layers[0].in_features)
 
 
 @torch.inference_mode()

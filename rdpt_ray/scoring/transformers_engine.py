@@ -195,7 +195,7 @@ class TransformersEngine:
             predicts.append(torch.arange(first, first + len(sequence.response_ids)))
             start += len(sequence)
         rows = torch.cat(predicts).to(ids.device)
-        scores = self._head(hidden_TE[rows.to(hidden_TE.device)], ids[rows + 1])
+        scores = self._tiles(hidden_TE[rows.to(hidden_TE.device)], ids[rows + 1])
         return _cut(scores, [len(sequence.response_ids) for sequence in batch])
 
     def chunked(self, sequence: TokenSequence, size: int) -> TokenScores:
@@ -218,8 +218,12 @@ class TransformersEngine:
             targets = ids[max(first, start) + 1 : start + len(chunk) + 1]
             if len(targets):
                 begin = max(first - start, 0)
-                pieces.append(self._head(hidden[begin : begin + len(targets)], targets))
+                pieces.append(self._tiles(hidden[begin : begin + len(targets)], targets))
         return _cut(_joined(pieces), [len(sequence.response_ids)])[0]
+
+    def _tiles(self, hidden_RE: torch.Tensor, targets_R: torch.Tensor) -> HeadScores:
+        assert self._head is not None, "only a model with such a head packs or chunks"
+        return self._head(hidden_RE, targets_R)
 
     def whole(self, sequence: TokenSequence) -> TokenScores:
         """One sequence through the model's own forward pass."""
