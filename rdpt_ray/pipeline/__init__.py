@@ -1,6 +1,7 @@
 """Ray Data stages and actor pools; the only room that imports ray.
 
     cluster.py   start or attach Ray
+    nodes.py     the nodes of a cluster, and how many actors fit them
     capacity.py  whether every pool fits the nodes, in words
     pools.py     how many actors host a model
     ingest.py    input files -> the store's parts and the run's ledger

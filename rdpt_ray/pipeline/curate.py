@@ -16,10 +16,11 @@ from rich.console import Console
 from rdpt_ray.config import CurateConfig, ModelConfig, Role
 from rdpt_ray.errors import ConfigError, InputError, StoreError
 from rdpt_ray.method.summary import Summary, merge
-from rdpt_ray.pipeline.capacity import check_capacity, connected_cluster
+from rdpt_ray.pipeline.capacity import check_capacity
 from rdpt_ray.pipeline.cluster import connected
 from rdpt_ray.pipeline.ingest import Destination, IngestedBucket, ingest
 from rdpt_ray.pipeline.lineage import Identities, Kind, manifest, versions, what_decides
+from rdpt_ray.pipeline.nodes import connected_cluster
 from rdpt_ray.pipeline.progress import Advance, stage
 from rdpt_ray.pipeline.realign import Realignment, realign
 from rdpt_ray.pipeline.score import Part, score

@@ -10,7 +10,7 @@ from typing import Any
 import ray
 
 from rdpt_ray.config import PoolConfig
-from rdpt_ray.pipeline.capacity import Cluster, memory_bytes
+from rdpt_ray.pipeline.nodes import Cluster, memory_bytes
 
 MAX_ACTORS = 64
 """A pool that states no size stops here: a typing error must not rent a data centre."""

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from rdpt_ray.config import ModelConfig
 from rdpt_ray.pipeline.attempts import Attempts, ScoreTraces
-from rdpt_ray.pipeline.capacity import connected_cluster
 from rdpt_ray.pipeline.kept_tokens import keep_tokens, kept_tokens
+from rdpt_ray.pipeline.nodes import connected_cluster
 from rdpt_ray.pipeline.pools import GROW_AT, OVERLAP, num_threads, pool_arguments
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.loading import load_scorer

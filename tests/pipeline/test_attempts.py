@@ -210,3 +210,14 @@ def test_who_is_alone_keeps_everybody_out():
         assert not entered.wait(0.05)
     assert entered.wait(10)
     thread.join()
+
+
+def test_a_record_that_is_gone_already_is_no_fault(tmp_path):
+    root = Root(str(tmp_path))
+    write_json(root, "attempts/m/p.json", {})
+    root.delete("attempts/m/p.json")
+    root.delete("attempts/m/p.json")
+    assert root.names("") == []
+    (tmp_path / "folder" / "inside").mkdir(parents=True)
+    with pytest.raises(StoreError, match="folder: cannot be deleted"):
+        root.delete("folder")
