@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdpt_ray.method.alignment import first_inked, sentence_of_token, sentence_sums
+from rdpt_ray.method.alignment import (
+    first_inked,
+    first_of_sentence,
+    sentence_of_token,
+    sentence_sums,
+)
 
 TEXT = "One. Two.\n\nThree."
 #       0    5      11
@@ -177,3 +182,19 @@ def test_a_trace_without_tokens_has_only_nulls():
 def test_a_certain_sentence_is_zero_and_not_null():
     sums, num_tokens = sentence_sums([0.0], np.array([1]), 2)
     assert (sums[1], num_tokens[1]) == (0.0, 1)
+
+
+@given(tokenised())
+def test_the_first_token_of_a_sentence_speaks_for_it(case):
+    text, sentences, spans, logprobs = case
+    owners = sentence_of_token(text, sentences, np.array(spans, dtype=np.int64).reshape(-1, 2))
+    first = first_of_sentence(logprobs, owners, len(sentences))
+    assert (first.dtype, first.shape) == (np.float32, (len(sentences),))
+    for index, value in enumerate(first.tolist()):
+        mine = [one for one, owner in zip(logprobs, owners, strict=True) if owner == index]
+        assert value == np.float32(mine[0]) if mine else np.isnan(value)
+
+
+def test_firsts_by_hand():
+    first = first_of_sentence([-0.5, -0.25, -1.0, -2.0], np.array([0, 0, 2, 2]), 4)
+    np.testing.assert_array_equal(first, np.array([-0.5, np.nan, -1.0, np.nan], np.float32))

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import Gemma2Config
 
+from rdpt_ray.method.alignment import sentence_of_token
 from rdpt_ray.method.sentences import split_sentences
 from rdpt_ray.scoring.encoding import TraceEncoder
 from rdpt_ray.scoring.engine import TokenScores
-from rdpt_ray.scoring.scorer import ModelScorer, Trace
+from rdpt_ray.scoring.scorer import ModelScorer, Trace, sentence_scores
 from rdpt_ray.scoring.transformers_engine import TransformersEngine
 
 PROMPT = [
@@ -248,3 +249,25 @@ def test_every_token_of_any_text_lands_by_the_rule(kinds, recorded, case):
         sums = [total if total else None for total in expected]
         got = [None if np.isnan(value) else value for value in score.sum_logprob.tolist()]
         assert (kind.name, got) == (kind.name, sums)
+
+
+def test_signals_are_added_up_like_log_probabilities(kinds, tiny_model, llama_config):
+    text = TEXTS["200 sentences"][:400]
+    encoder = TraceEncoder(kinds["gpt-2"].tokenizer(), {})
+    engine = TransformersEngine(tiny_model(llama_config()), signals=["rank", "brier"])
+    one = trace(text)
+    (tokens,) = ModelScorer(encoder, engine, 1000).tokens([one])
+    score = sentence_scores(one, tokens)
+    owners = sentence_of_token(text, one.sentences, tokens.spans)
+    for index in range(len(one.sentences)):
+        mine = owners == index
+        assert score.first_logprob[index] == tokens.scores.logprobs[mine][0]
+        assert score.sum_rank[index] == tokens.scores.ranks[mine].sum()
+        assert score.sum_brier[index] == pytest.approx(tokens.scores.briers[mine].sum(), rel=1e-5)
+    assert score.sum_rank.sum() > len(owners), "not every token is the likeliest"
+
+
+def test_signals_not_asked_for_are_not_there(make_scorer):
+    (score,) = make_scorer().score([trace("One. Two.")])
+    assert (score.sum_rank, score.sum_brier) == (None, None)
+    assert len(score.first_logprob) == 2
