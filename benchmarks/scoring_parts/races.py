@@ -73,12 +73,12 @@ class Race:
 
 
 FULL = [
-    Race(A, torch.float32, 16, 3, (*EVERYONE, "lm_eval_rewritten")),
-    Race(C, torch.float32, 5, 3, EVERYONE),
+    Race(A, torch.float32, 12, 3, (*EVERYONE, "lm_eval_rewritten")),
+    Race(C, torch.float32, 4, 3, EVERYONE),
     Race(B, torch.float32, 6, 3, ("hf_naive",)),
-    Race(A, torch.bfloat16, 16, 3, EVERYONE),
+    Race(A, torch.bfloat16, 12, 3, ("hf_naive", "lm_eval", "vllm")),
     Race(B, torch.bfloat16, 6, 3, ("hf_naive",)),
-    Race(C, torch.bfloat16, 5, 3, ("hf_naive",)),
+    Race(C, torch.bfloat16, 4, 3, ("hf_naive",)),
 ]
 QUICK = [
     Race(A, torch.float32, 3, 1, EVERYONE),
@@ -99,13 +99,13 @@ def races(quick: bool, peers: Peers) -> Figures:
     figures: Figures = {}
     why: list[str] = []
     for entry in QUICK if quick else FULL:
-        found = _run(entry, peers, trial_s=0.01 if quick else 0.05)
+        found = _run(entry, peers, quick)
         why += [str(found.pop("why"))] if "why" in found else []
         figures |= found
     return figures | ({"why": "; ".join(dict.fromkeys(why))} if why else {})
 
 
-def _run(entry: Race, peers: Peers, trial_s: float) -> Figures:
+def _run(entry: Race, peers: Peers, quick: bool) -> Figures:
     traces = draw_traces(entry.count, entry.shape.vocabulary)
     why: list[str] = []
     figures: Figures = {}
@@ -115,11 +115,12 @@ def _run(entry: Race, peers: Peers, trial_s: float) -> Figures:
         contestants = {"ours": timed(scorer(build_model(entry.shape, entry.dtype)))}
         for peer in _that_fit(entry, traces, why):
             if peer == "vllm":
-                run = _vllm(entry, plain, peers, folder, stack, figures, why)
+                run = _vllm(entry, plain, peers, folder, stack, figures, why, eager=quick)
             else:
                 run = _in_process(peer, plain, peers, figures)
             if run is not None:
                 contestants[peer] = run
+        trial_s = 0.01 if quick else 0.05
         peak = partial(peak_rate, entry.shape, traces, entry.dtype, trial_s)
         results = race(contestants, traces, rounds=entry.rounds, peak=peak)
     _check(entry, results, traces)
@@ -158,6 +159,8 @@ def _vllm(
     stack: ExitStack,
     figures: Figures,
     why: list[str],
+    *,
+    eager: bool,
 ) -> Run | None:
     if peers.vllm_python is None:
         why.append("vLLM: no --vllm-python")
@@ -167,12 +170,15 @@ def _vllm(
     log = Path(f"/tmp/rdpt-bench-vllm-{entry.name}.log")
     try:
         server = stack.enter_context(
-            started(str(peers.vllm_python), folder / "model", dtype, threads=1, log=log)
+            started(
+                str(peers.vllm_python), folder / "model", dtype, threads=1, eager=eager, log=log
+            )
         )
     except (VllmError, OSError) as error:
         why.append(f"vLLM: {error}")
         return None
-    figures["vllm_from"] = f"its package, {server.version}"
+    mode = "eager" if eager else "compiled, its default"
+    figures["vllm_from"] = f"its package, {server.version}, {mode}"
     return server.score
 
 
@@ -223,31 +229,9 @@ def _figures(entry: Race, results: dict[str, Result], traces: list[TokenSequence
             figures[f"vs_{name}_{entry.name}"] = result.cpu / ours.cpu
             figures[f"vs_{name}_{entry.name}_wall"] = result.wall / ours.wall
     dtype = NAMES[entry.dtype]
+    figures[f"padded_sorted_useful_{entry.name}"] = useful_fraction(traces, by_length=True)
     figures[f"gemm_fraction_{dtype}_{entry.shape.name}"] = ours.fraction(
         _flops(entry.shape, traces)
     )
     figures[f"gemm_gflops_{dtype}_{entry.shape.name}"] = statistics.median(ours.peaks) / 1e9
     return figures
-
-
-def signals(quick: bool) -> Figures:
-    """What ranks and Brier scores add to a pass's CPU time, in per cent."""
-    traces = draw_traces(3 if quick else 12, A.vocabulary)
-    contestants = {
-        "plain": timed(scorer(build_model(A))),
-        "rank": timed(scorer(build_model(A), signals=("rank",))),
-        "brier": timed(scorer(build_model(A), signals=("brier",))),
-        "both": timed(scorer(build_model(A), signals=("rank", "brier"))),
-    }
-    results = race(contestants, traces, rounds=1 if quick else 5, peak=lambda: 1.0)
-    costs = {
-        name: 100 * (result.cpu / results["plain"].cpu - 1) for name, result in results.items()
-    }
-    print(
-        f"  rank {costs['rank']:+.1f} %, brier {costs['brier']:+.1f} %, both {costs['both']:+.1f} %"
-    )
-    return {
-        "signals_cost_rank_percent": costs["rank"],
-        "signals_cost_brier_percent": costs["brier"],
-        "signals_cost_percent": costs["both"],
-    }

@@ -79,7 +79,6 @@ def ray_share(quick: bool) -> Figures:
     wall = arrivals[-1] - starts
     (actor,) = {pid for pid, _, _ in intervals}
     spent = {pid: seconds - used[0].get(pid, 0) for pid, seconds in used[-1].items()}
-    print(f"  {len(parts)} parts, {busy:.1f} of {wall:.1f} s spent scoring")
     return {
         "ray_share": 1 - busy / wall,
         "ray_cpu_share": 1 - spent[actor] / sum(spent.values()),

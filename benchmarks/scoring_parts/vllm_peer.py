@@ -52,7 +52,9 @@ class Vllm:
 
 
 @contextmanager
-def started(python: str, folder: Path, dtype: str, *, threads: int, log: Path) -> Iterator[Vllm]:
+def started(
+    python: str, folder: Path, dtype: str, *, threads: int, eager: bool, log: Path
+) -> Iterator[Vllm]:
     """A vLLM for the length of a `with` block.
 
     Args:
@@ -60,6 +62,7 @@ def started(python: str, folder: Path, dtype: str, *, threads: int, log: Path) -
         folder: A model as `save_pretrained` leaves it; no tokenizer is needed.
         dtype: float32 or bfloat16.
         threads: Compute threads.
+        eager: Without vLLM's compilation, which takes a minute and gains it about 5 %.
         log: Where its output goes.
 
     Raises:
@@ -70,7 +73,7 @@ def started(python: str, folder: Path, dtype: str, *, threads: int, log: Path) -
     }
     with log.open("w") as output:
         process = subprocess.Popen(
-            [python, str(WORKER), str(folder), dtype, str(threads)],
+            [python, str(WORKER), str(folder), dtype, str(threads), str(int(eager))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=output,

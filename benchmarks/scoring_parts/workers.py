@@ -3,7 +3,8 @@
     python workers.py COUNT
 
 is such a process. It says when its engine stands, then scores what the numbers on a line of its input
-name, and answers with its wall seconds.
+name, and answers with its CPU seconds: on shared cores their ratio shows what two workers take from each
+other, where the wall's shows the neighbours.
 """
 
 import os
@@ -30,7 +31,7 @@ def two_workers(quick: bool) -> Figures:
     Args:
         quick: Fewer traces, one round.
     """
-    count, rounds = (6, 1) if quick else (24, 5)
+    count, rounds = (4, 1) if quick else (16, 5)
     halves = balanced_halves(draw_traces(count, A.vocabulary))
     everything = sorted([*halves[0], *halves[1]])
     load = os.getloadavg()[0]
@@ -46,9 +47,9 @@ def two_workers(quick: bool) -> Figures:
         for _ in halves
     ]
     try:
-        _wait(workers)
-        one: list[float] = []
-        two: list[float] = []
+        _answers(workers)
+        one: list[tuple[float, float]] = []
+        two: list[tuple[float, float]] = []
         for _ in range(rounds):
             one.append(_together(workers[:1], [everything]))
             two.append(_together(workers, halves))
@@ -56,10 +57,13 @@ def two_workers(quick: bool) -> Figures:
         for worker in workers:
             worker.terminate()
             worker.wait()
+    one_wall, one_cpu = (statistics.median(clock) for clock in zip(*one, strict=True))
+    two_wall, two_cpu = (statistics.median(clock) for clock in zip(*two, strict=True))
     return {
-        "two_workers_speedup": statistics.median(one) / statistics.median(two),
-        "one_worker_s": statistics.median(one),
-        "two_workers_s": statistics.median(two),
+        "two_workers_speedup": one_wall / two_wall,
+        "two_workers_speedup_cpu": one_cpu / two_cpu,
+        "one_worker_s": one_wall,
+        "two_workers_s": two_wall,
         "two_workers_load_before": load,
     }
 
@@ -78,21 +82,27 @@ def balanced_halves(traces: Sequence[TokenSequence]) -> list[list[int]]:
     return halves
 
 
-def _together(workers: "Sequence[subprocess.Popen[str]]", groups: Sequence[Sequence[int]]) -> float:
-    """Wall seconds until every worker has done its group."""
+def _together(
+    workers: "Sequence[subprocess.Popen[str]]", groups: Sequence[Sequence[int]]
+) -> tuple[float, float]:
+    """Wall seconds until every worker has done its group, and the most CPU seconds one of them took."""
     begun = time.perf_counter()
     for worker, group in zip(workers, groups, strict=True):
         assert worker.stdin is not None
         print(*group, file=worker.stdin, flush=True)
-    _wait(workers)
-    return time.perf_counter() - begun
+    cpu_s = max(_answers(workers))
+    return time.perf_counter() - begun, cpu_s
 
 
-def _wait(workers: "Sequence[subprocess.Popen[str]]") -> None:
+def _answers(workers: "Sequence[subprocess.Popen[str]]") -> list[float]:
+    answers: list[float] = []
     for worker in workers:
         assert worker.stdout is not None
-        if not worker.stdout.readline():
+        line = worker.stdout.readline()
+        if not line:
             raise RuntimeError(f"a worker of the benchmark ended with code {worker.wait()}")
+        answers.append(float(line))
+    return answers
 
 
 def _work(count: int) -> None:
@@ -100,10 +110,11 @@ def _work(count: int) -> None:
     traces = draw_traces(count, A.vocabulary)
     score = scorer(build_model(A))
     score(traces[:1])
-    print("ready", flush=True)
+    print(time.process_time(), flush=True)
     for line in sys.stdin:
+        begun = time.process_time()
         score([traces[int(place)] for place in line.split()])
-        print("done", flush=True)
+        print(time.process_time() - begun, flush=True)
 
 
 if __name__ == "__main__":
