@@ -237,7 +237,7 @@ def as_trace(row):
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("end", [os.abort, partial(exit, 0)])
+@pytest.mark.parametrize("end", [os.abort, partial(exit, 0)], ids=["abort", "exit"])
 def test_a_trace_that_ends_its_process_is_set_aside(copied, undisturbed, end):
     store, parts = copied
     records = run(store, parts, load=partial(load_poisoned, end=end))
