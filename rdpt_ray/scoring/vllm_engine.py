@@ -5,7 +5,10 @@ It computes logits for every token of the prompt too, which cannot be told other
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,10 @@ enough that their scores, some 200 bytes a token until they are arrays, stay und
 MAX_NUM_SEQS = 64
 """Sequences in one of its batches."""
 
+CHECK_EVERY_S = 1.0
+"""How often to look whether vLLM's processes live. Its client waits for ever for one that was killed, as the
+kernel does when memory is short (0.32, `SyncMPClient.get_output`)."""
+
 
 class VllmEngine:
     """Hosts one model in vLLM, and starts it again if it dies."""
@@ -30,14 +37,16 @@ class VllmEngine:
         """Start vLLM; see `load_vllm`."""
         self._model = model
         self._identity = identity
-        self._llm: Any = _start(model, identity)
+        self._children: list[BaseProcess] = []
+        self._llm: Any = None
+        self._start()
         config = self._llm.llm_engine.model_config
         self._vocabulary: int = config.get_vocab_size()
         self._context_length: int = config.max_model_len - 1
 
     @property
     def context_length(self) -> int | None:
-        """VLLM's `max_model_len`, less the one token that it must generate."""
+        """The `max_model_len` of vLLM, less the one token that it must generate."""
         return self._context_length
 
     def token_scores(self, batch: Sequence[TokenSequence]) -> list[TokenScores | str]:
@@ -62,6 +71,11 @@ class VllmEngine:
             self._llm.llm_engine.engine_core.shutdown()
             self._llm = None
 
+    def _start(self) -> None:
+        before = active_children()
+        self._llm = _load(self._model, self._identity)
+        self._children = [child for child in active_children() if child not in before]
+
     def _fault(self, sequence: TokenSequence) -> str:
         """Why vLLM would refuse the whole call because of this sequence, or nothing."""
         if len(sequence) > self._context_length:
@@ -78,7 +92,7 @@ class VllmEngine:
         )
 
         if self._llm is None:
-            self._llm = _start(self._model, self._identity)
+            self._start()
         asked = SamplingParams(
             prompt_logprobs=0, flat_logprobs=True, max_tokens=1, temperature=0, detokenize=False
         )
@@ -87,12 +101,14 @@ class VllmEngine:
             for sequence in group
         ]
         try:
-            outputs = self._llm.generate(prompts, asked, use_tqdm=False)
+            outputs = _while_alive(
+                lambda: self._llm.generate(prompts, asked, use_tqdm=False), self._children
+            )
         except (EngineDeadError, RuntimeError) as error:
             self.close()
             raise RuntimeError(
                 f"vLLM died while it scored {len(group)} sequence(s) of up to"
-                f" {max(map(len, group))} tokens ({type(error).__name__}; its log says why). Out of memory:"
+                f" {max(map(len, group))} tokens ({error}; its log says why). Out of memory:"
                 " lower token_budget or vllm.gpu_memory_utilization"
             ) from error
         pairs = zip(group, outputs, strict=True)
@@ -134,7 +150,34 @@ def load_vllm(model: ModelConfig, identity: ModelIdentity, *, num_threads: int) 
     return VllmEngine(model, identity)
 
 
-def _start(model: ModelConfig, identity: ModelIdentity) -> Any:
+def _while_alive(call: Callable[[], Any], children: Sequence[BaseProcess]) -> Any:
+    """What the call gives, unless one of the processes it waits for is gone.
+
+    Raises:
+        RuntimeError: if one is; the call is left waiting in its thread.
+    """
+    results: list[Any] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:  # noqa: BLE001 (raised again below, in the caller's thread)
+            errors.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(CHECK_EVERY_S)
+        gone = [child for child in children if not child.is_alive()]
+        if gone and thread.is_alive():
+            raise RuntimeError(f"{gone[0].name} ended with exit code {gone[0].exitcode}")
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _load(model: ModelConfig, identity: ModelIdentity) -> Any:
     """A `vllm.LLM`; Any because vLLM is not installed where types are checked."""
     try:
         from vllm import LLM  # pyright: ignore[reportMissingImports]
