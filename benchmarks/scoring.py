@@ -27,7 +27,7 @@ from scoring_parts import Figures
 from scoring_parts.accuracy import accuracy
 from scoring_parts.flips import flips
 from scoring_parts.memory import memory
-from scoring_parts.races import Peers, races, signals
+from scoring_parts.races import Peers, races
 from scoring_parts.ray_share import ray_share
 from scoring_parts.signals import signals
 from scoring_parts.workers import two_workers
