@@ -176,6 +176,23 @@ SIGNALS_GIVEN: dict[Engine, set[Signal]] = {
 """What each engine can measure beside log-probabilities."""
 
 
+class RecordedConfig(Section):
+    """Log-probabilities that were recorded when the traces were sampled (docs/engines.md)."""
+
+    path: str | list[str]
+    """A file, a folder, a glob, or a list of them; Parquet or JSONL, local or any fsspec URI."""
+    id_column: str = "sample_uuid"
+    tokens_column: str = "token_ids"
+    logprobs_column: str = "logprobs"
+    join: str | None = None
+    """The key of a trace's metadata that holds its record's id, or trace_id. None: as `id_column`."""
+
+    @property
+    def join_key(self) -> str:
+        """The key, however it is given."""
+        return self.join or self.id_column
+
+
 class ModelConfig(Section):
     """A model that scores, and how."""
 
@@ -196,7 +213,62 @@ class ModelConfig(Section):
     """What to measure beside log-probabilities: rank (for the policy rsr), brier (for lark)."""
     keep_token_logprobs: bool = False
     """Keep every token's log-probability and offsets, so that another splitter re-scores nothing."""
+    endpoint: EndpointConfig | None = None
+    """The server of the engine openai; no other engine has one."""
+    vllm: VllmConfig = VllmConfig()
+    """For the engine vllm."""
+    recorded: RecordedConfig | None = None
+    """What the engine precomputed reads in place of a model; no other engine has it."""
     pool: PoolConfig = PoolConfig()
+
+    @model_validator(mode="after")
+    def _endpoint_for_its_engine(self) -> Self:
+        if (self.endpoint is not None) != (self.engine == "openai"):
+            raise PydanticCustomError(
+                "endpoint",
+                "the engine openai needs an endpoint, with at least its url"
+                if self.endpoint is None
+                else "an endpoint is for the engine openai only; set engine: openai or remove it",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _records_for_precomputed(self) -> Self:
+        if (self.recorded is not None) != (self.engine == "precomputed"):
+            raise PydanticCustomError(
+                "recorded",
+                "the engine precomputed needs `recorded`, with at least its path"
+                if self.recorded is None
+                else "`recorded` is for the engine precomputed only; set engine: precomputed or remove it",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _signals_the_engine_gives(self) -> Self:
+        dialect = self.endpoint.dialect if self.endpoint else None
+        given = set[Signal]() if dialect == "echo" else SIGNALS_GIVEN[self.engine]
+        missing = ", ".join(sorted(set(self.signals) - given))
+        if missing:
+            how = f"engine {self.engine}" + (f", dialect {dialect}" if dialect == "echo" else "")
+            raise PydanticCustomError(
+                "signals",
+                "{how} cannot measure {missing}; engine transformers measures rank and brier",
+                {"how": how, "missing": missing},
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _gpus_for_every_shard(self) -> Self:
+        needed, asked = self.vllm.num_gpus, self.pool.num_gpus
+        if self.engine == "vllm" and needed > 1 and asked != needed:
+            raise PydanticCustomError(
+                "vllm_gpus",
+                "vllm.tensor_parallel_size x vllm.pipeline_parallel_size is {needed} GPUs for each copy of"
+                " the model, but pool.num_gpus gives an actor {asked}: set pool.num_gpus: {needed} (all on"
+                " one node)",
+                {"needed": needed, "asked": f"{asked:g}"},
+            )
+        return self
 
 
 class ModelsConfig(Section):
@@ -334,7 +406,7 @@ def _describe(fault: Any) -> str:
     location = [str(part) for part in fault["loc"]]
     dotted = ".".join(location)
     if fault["type"] != "extra_forbidden":
-        came = "" if fault["type"] == "missing" else f", got {fault['input']!r}"
+        came = "" if fault["type"] in ("missing", "url_secret") else f", got {fault['input']!r}"
         return f"{dotted}: {fault['msg']}{came}"
     known = _known_keys(location[:-1])
     near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)

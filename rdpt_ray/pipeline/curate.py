@@ -22,17 +22,19 @@ from rdpt_ray.pipeline.ingest import Destination, IngestedBucket, ingest
 from rdpt_ray.pipeline.lineage import Identities, Kind, manifest, versions, what_decides
 from rdpt_ray.pipeline.nodes import connected_cluster
 from rdpt_ray.pipeline.progress import Advance, stage
-from rdpt_ray.pipeline.realign import Realignment, realign
-from rdpt_ray.pipeline.score import Part, score
+from rdpt_ray.pipeline.recorded import Recording, recordings
+from rdpt_ray.pipeline.score import Part
+from rdpt_ray.pipeline.score_role import score_role
 from rdpt_ray.pipeline.select import Selection, select
-from rdpt_ray.publish.facts import InputFacts, ModelFacts, RunFacts
+from rdpt_ray.publish.facts import InputFacts, RunFacts
 from rdpt_ray.publish.report import render_report
 from rdpt_ray.scoring.encoding import TEMPLATE_FAULTS
 from rdpt_ray.scoring.identity import ModelIdentity, identify
 from rdpt_ray.scoring.loading import SEMANTICS, encoder_of, served_name
+from rdpt_ray.scoring.recorded_text import load_recorded_tokenizer
 from rdpt_ray.storage.files import Root, open_root
 from rdpt_ray.storage.inputs import InputFile, check_columns, list_inputs
-from rdpt_ray.storage.parts import num_buckets, scored_parts
+from rdpt_ray.storage.parts import num_buckets
 from rdpt_ray.storage.runs import (
     INGESTED,
     MANIFEST,
@@ -42,7 +44,6 @@ from rdpt_ray.storage.runs import (
     run_id,
     write_json,
 )
-from rdpt_ray.storage.token_scores import parts_with_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +91,20 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
     files = list_inputs(config.input)
     check_columns(files, config.input)
     models = _models(config, kind)
-    identities: Identities = {role: _identity(model) for role, model in models.items()}
+    recorded = recordings(config, files, models)
+    identities: Identities = {
+        role: _identity(model, recorded.get(role)) for role, model in models.items()
+    }
     store = open_root(config.store)
     identity = run_id(config.name, what_decides(config, kind, files, identities))
     folder = run_folder(identity)
     if store.exists(f"{folder}/{MANIFEST}"):
         return _finished(store, folder)
     for role in models:
-        _check_model(role, identities[role])
+        if role in recorded:
+            load_recorded_tokenizer(identities[role].location, identities[role].revision)
+        else:
+            _check_model(role, identities[role])
     console.print(f"run {identity}: {_shown(files)}, by {', '.join(models)}", highlight=False)
     with connected():
         for wait in check_capacity({r: m.pool for r, m in models.items()}, connected_cluster()):
@@ -109,7 +116,17 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
             for key, count in bucket.parts.items()
         ]
         model_facts = [
-            _score(role, model, identities[role], parts, config.name, store, console)
+            score_role(
+                role,
+                model,
+                identities[role],
+                parts,
+                store=store,
+                dataset=config.name,
+                run=folder,
+                recording=recorded.get(role),
+                console=console,
+            )
             for role, model in models.items()
         ]
         job = Selection(
@@ -151,7 +168,7 @@ def _models(config: CurateConfig, kind: Kind) -> dict[Role, ModelConfig]:
     return models
 
 
-def _identity(model: ModelConfig) -> ModelIdentity:
+def _identity(model: ModelConfig, recording: Recording | None) -> ModelIdentity:
     return identify(
         model.model,
         model.revision,
@@ -160,7 +177,7 @@ def _identity(model: ModelConfig) -> ModelIdentity:
         chat_template=model.chat_template,
         chat_template_kwargs=model.chat_template_kwargs,
         signals=model.signals,
-        served=served_name(model),
+        served=served_name(model) if recording is None else recording.served,
     )
 
 
@@ -219,50 +236,6 @@ def _nothing_left(
     return (
         f"{_shown(files)}: none of its {num_rows} rows can be used; for example {fault['file']} row"
         f" {fault['row']}, column {fault['column']}: {fault['reason']}: {fault['detail']}"
-    )
-
-
-def _score(
-    role: Role,
-    model: ModelConfig,
-    identity: ModelIdentity,
-    parts: list[Part],
-    dataset: str,
-    store: Root,
-    console: Console,
-) -> ModelFacts:
-    """Score what the store lacks under this model."""
-    done = scored_parts(store, identity.key)
-    kept = parts_with_tokens(store, identity.key, dataset)
-    if model.keep_token_logprobs:
-        done &= kept
-    missing = [part for part in parts if part.key not in done]
-    if missing and kept:
-        job = Realignment(store, dataset, identity.key, model.keep_token_logprobs)
-        missing = realign(missing, job)
-    sizes = {part.key: max(0, part.num_traces - part.num_held) for part in missing}
-    num_missing = sum(sizes.values())
-    num_tokens, begun = 0, time.monotonic()
-    if missing:
-        with stage(console, f"score {role}", num_missing) as advance:
-            for scored in score(
-                missing, store=store, dataset=dataset, model=model, identity=identity
-            ):
-                num_tokens += scored.num_tokens
-                rate = num_tokens / (time.monotonic() - begun)
-                advance(sizes[scored.key], f"{rate:,.0f} tokens/s")
-    else:
-        console.print(f"score {role}: nothing to do, all scores are in the store", highlight=False)
-    elapsed = time.monotonic() - begun
-    return ModelFacts(
-        role=role,
-        model=model.model,
-        revision=identity.weights,
-        dtype=model.dtype,
-        scored=num_missing,
-        reused=sum(part.num_traces for part in parts) - num_missing,
-        tokens=num_tokens,
-        tokens_per_s=num_tokens / elapsed if missing else None,
     )
 
 

@@ -8,7 +8,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,7 @@ def score(
     model: ModelConfig,
     identity: ModelIdentity,
     load: Callable[..., Scorer] = load_scorer,
+    ledger: str | None = None,
 ) -> Iterator[ScoredPart]:
     """Run the stage over parts that have no scores of this model yet.
 
@@ -80,6 +81,8 @@ def score(
         model: How to host the model.
         identity: Which model it is.
         load: What loads it in each actor, called like `load_scorer`; for an engine of your own.
+        ledger: Folder of the run's ledger, where the metadata that it gives the traces counts, and not
+            that of the run which stored them.
 
     Yields:
         A record per part, as soon as its scores are committed.
@@ -101,6 +104,7 @@ def score(
             "identity": identity,
             "run": secrets.token_hex(8),
             "load": load,
+            "ledger": ledger,
         },
         batch_size=1,
         batch_format="pyarrow",
@@ -122,6 +126,7 @@ class ScorePart:
         identity: ModelIdentity,
         run: str,
         load: Callable[..., Scorer] = load_scorer,
+        ledger: str | None = None,
     ) -> None:
         """Load the model; see `score` for the arguments. `run` names the driver that this actor works for.
 
@@ -129,7 +134,7 @@ class ScorePart:
             ModelError: if it cannot be loaded.
         """
         self._store, self._dataset, self._model_key = store, dataset, identity.key
-        self._keep = model.keep_token_logprobs
+        self._keep, self._ledger = model.keep_token_logprobs, ledger
         self._attempts = Attempts(store, identity.key, run=run, width=OVERLAP)
         self._scorer = load(model, identity, num_threads=num_threads(model.pool))
 
@@ -150,6 +155,10 @@ class ScorePart:
     ) -> dict[str, Any]:
         begun = time.perf_counter()
         traces = read_traces(self._store, f"{bucket_folder(self._dataset, bucket)}/{key}.parquet")
+        if self._ledger is not None:
+            traces = _as_now_told(
+                traces, self._store, f"{self._ledger}/bucket={bucket:04d}.parquet"
+            )
         held = kept_tokens(self._store, token_files, [trace.trace_id for trace in traces])
         missing = [trace for trace in traces if trace.trace_id not in held]
         fresh = tokens(missing)
@@ -209,6 +218,13 @@ def _columns(score: SentenceScores) -> dict[str, list[Any] | None]:
 def read_traces(store: Root, name: str) -> list[Trace]:
     """The traces of a part, by the name of its file."""
     return [_trace(row) for row in store.read_table(name, columns=READ).to_pylist()]
+
+
+def _as_now_told(traces: list[Trace], store: Root, ledger: str) -> list[Trace]:
+    """The traces with a run's own metadata; none for those that are not in the run."""
+    table = store.read_table(ledger, columns=["trace_id", "metadata", "reason"])
+    told = {row["trace_id"]: row["metadata"] for row in table.to_pylist() if row["reason"] is None}
+    return [replace(trace, metadata=told.get(trace.trace_id)) for trace in traces]
 
 
 def _trace(row: dict[str, Any]) -> Trace:

@@ -3,6 +3,7 @@
 import sys
 
 from rdpt_ray.config import Engine, ModelConfig
+from rdpt_ray.errors import ModelError
 from rdpt_ray.scoring.encoding import TraceEncoder, load_encoder
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.scorer import ModelScorer, Scorer
@@ -32,6 +33,11 @@ def load_scorer(model: ModelConfig, identity: ModelIdentity, *, num_threads: int
     Raises:
         ModelError: if it cannot be loaded, naming it and what to change.
     """
+    if model.recorded is not None:
+        raise ModelError(
+            f"model {model.model}: the engine precomputed scores with `scoring.recorded.load_recorded`,"
+            " which needs to be told where the records are"
+        )
     encoder = encoder_of(identity)
     served = served_name(model)
     if served is not None:

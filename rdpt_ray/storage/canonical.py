@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rdpt_ray.storage.columns import explain_type
+from rdpt_ray.storage.columns import INTO_METADATA, explain_type
 from rdpt_ray.storage.faults import Fault
 from rdpt_ray.storage.identity import Messages, encode_text, identify
 from rdpt_ray.storage.json_text import dump_json
@@ -90,7 +90,7 @@ def to_trace(values: Mapping[str, Any]) -> Trace:
         teacher_name=_fact(values, "teacher_name"),
         source=_fact(values, "source"),
         license=_fact(values, "license"),
-        metadata=dump_json(values.get("metadata"), "metadata"),
+        metadata=dump_json(_metadata(values), "metadata"),
         num_bytes=num_bytes,
     )
 
@@ -196,6 +196,19 @@ def _message(message: Any, column: str) -> tuple[str, str]:
         known = ", ".join(_ROLES)
         raise Fault("unknown_role", column, f"role {pair[0][:40]!a} is unknown (known: {known})")
     return role, pair[1]
+
+
+def _metadata(values: Mapping[str, Any]) -> Any:
+    """The input's own metadata, with the columns in it that the config puts there."""
+    own = values.get("metadata")
+    added = {
+        name.removeprefix(INTO_METADATA): value
+        for name, value in values.items()
+        if name.startswith(INTO_METADATA)
+    }
+    if not added:
+        return own
+    return {**(own if isinstance(own, dict) else {} if own is None else {"metadata": own}), **added}
 
 
 def _text(values: Mapping[str, Any], name: str) -> str | None:

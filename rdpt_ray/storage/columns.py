@@ -31,6 +31,9 @@ COLUMNS: dict[str, Kind] = {
 }
 """Canonical name -> kind of value. `conversations` is another name for `messages`."""
 
+INTO_METADATA = "metadata."
+"""Starts the canonical name of a column that becomes a key of `metadata`: metadata.uuid."""
+
 Row = tuple[int | None, dict[str, Any] | Fault]
 """What a reader yields: the 0-based row (None: the file as a whole), its values by canonical name."""
 
@@ -65,20 +68,21 @@ class ColumnNames:
 def resolve_columns(mapping: Mapping[str, str]) -> ColumnNames:
     """Merge the config's mapping with the canonical names.
 
-    A name mapped to the empty string is not read at all. When one way of giving the response is
+    A name mapped to the empty string is not read at all. `metadata.KEY` is a canonical name for any
+    KEY: its column becomes that key of the trace's metadata. When one way of giving the response is
     mapped (`response`, or `reasoning` and `answer`), the other is not looked for.
 
     Raises:
         ConfigError: if the mapping names an unknown canonical name, with the nearest known one.
     """
     for name in mapping:
-        if name not in COLUMNS:
+        if name not in COLUMNS and (not name.startswith(INTO_METADATA) or name == INTO_METADATA):
             near = difflib.get_close_matches(name, COLUMNS, n=1, cutoff=0.0)
             raise ConfigError(
                 f"input.columns.{name}: unknown name; did you mean {near[0]!r}?"
                 f" (known here: {', '.join(COLUMNS)})"
             )
-    inputs = {name: mapping.get(name, name) for name in COLUMNS}
+    inputs = {name: mapping.get(name, name) for name in (*COLUMNS, *mapping)}
     mapped = frozenset(name for name in mapping if mapping[name])
     if "response" in mapped:
         _drop(inputs, {"reasoning", "answer"} - mapped)
@@ -151,7 +155,7 @@ def check_schema(names: ColumnNames, schema: pa.Schema) -> dict[str, str]:
 
 def accepts(name: str, data_type: pa.DataType) -> bool:
     """Whether a Parquet column of this type may hold the canonical column `name`."""
-    kind = COLUMNS[name]
+    kind = COLUMNS.get(name, "anything")
     if kind == "anything" or types.is_null(data_type):
         return True
     if kind == "flag":

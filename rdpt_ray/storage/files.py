@@ -86,6 +86,16 @@ class Root:
             content: Any = self._fs.cat_file(self.path(name))
             return content
 
+    @contextmanager
+    def opened(self, name: str) -> Iterator[Any]:
+        """A file to read parts of.
+
+        Raises:
+            StoreError: naming the file, if it cannot be opened, or not be read by what holds it open.
+        """
+        with self._naming(name, "read"), self._fs.open(self.path(name), "rb") as stream:
+            yield stream
+
     def write_bytes(self, name: str, data: bytes) -> None:
         """Make a file appear, whole, replacing one of the same name.
 

@@ -77,6 +77,16 @@ TOKENS = pa.schema(
 """One model's scores token by token: half-open character spans in the response, and nats. Every list is
 null beside an error; `ranks` and `briers` also where the signal was not asked for."""
 
+RECORDS = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("token_ids", pa.list_(pa.int32())),
+        pa.field("logprobs", pa.list_(pa.float32())),
+        pa.field("error", pa.string()),
+    ]
+)
+"""Log-probabilities recorded when a response was sampled. Both lists are null beside an error."""
+
 QUARANTINE = pa.schema(
     [
         *LOCATION,

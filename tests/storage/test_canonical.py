@@ -259,3 +259,17 @@ def test_any_row_is_a_trace_or_a_fault(row):
         }
     )
     assert (again.trace_id, again.response) == (trace.trace_id, trace.response)
+
+
+@pytest.mark.parametrize(
+    ("own", "metadata"),
+    [
+        ({}, '{"uuid":"u1"}'),
+        ({"metadata": None}, '{"uuid":"u1"}'),
+        ({"metadata": {"b": 2}}, '{"b":2,"uuid":"u1"}'),
+        ({"metadata": {"uuid": "old"}}, '{"uuid":"u1"}'),
+        ({"metadata": "text"}, '{"metadata":"text","uuid":"u1"}'),
+    ],
+)
+def test_columns_that_the_config_sends_there_are_keys_of_the_metadata(own, metadata):
+    assert to_trace({**ROW, **own, "metadata.uuid": "u1"}).metadata == metadata

@@ -175,3 +175,17 @@ def test_a_column_twice_is_a_fault():
     with pytest.raises(Fault) as caught:
         check_schema(resolve_columns({}), twice)
     assert (caught.value.reason, caught.value.column) == ("duplicate_key", "prompt")
+
+
+def test_any_column_can_become_a_key_of_the_metadata():
+    names = resolve_columns({"metadata.uuid": "sample_uuid"})
+    assert names.found(["sample_uuid", "prompt"]) == {
+        "prompt": "prompt",
+        "metadata.uuid": "sample_uuid",
+    }
+    schema = pa.schema(
+        [(name, pa.string()) for name in ("prompt", "response")] + [("sample_uuid", pa.int64())]
+    )
+    assert check_schema(names, schema)["metadata.uuid"] == "sample_uuid"
+    with pytest.raises(ConfigError, match=r"input\.columns\.metadata\.: "):
+        resolve_columns({"metadata.": "sample_uuid"})
