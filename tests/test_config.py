@@ -399,3 +399,87 @@ def test_a_fault_in_a_file_names_the_file(tmp_path):
 )
 def test_the_configs_that_ship_are_valid(path):
     load_config(path)
+
+
+# Engines
+
+ENDPOINT = {"url": "http://gpu-7:8000/v1"}
+
+
+def with_teacher(**changes):
+    return with_key("models.teacher", {"model": "t"} | changes)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "fault"),
+    [
+        ({"engine": "openai"}, "the engine openai needs an endpoint, with at least its url"),
+        ({"endpoint": ENDPOINT}, "an endpoint is for the engine openai only"),
+        ({"engine": "vllm", "endpoint": ENDPOINT}, "an endpoint is for the engine openai only"),
+        (
+            {"engine": "vllm", "signals": ["rank", "brier"]},
+            "engine vllm cannot measure brier; engine transformers measures rank and brier",
+        ),
+        (
+            {"engine": "openai", "endpoint": ENDPOINT, "signals": ["brier"]},
+            "engine openai cannot measure brier",
+        ),
+        (
+            {"engine": "openai", "endpoint": ENDPOINT | {"dialect": "echo"}, "signals": ["rank"]},
+            "engine openai, dialect echo cannot measure rank",
+        ),
+    ],
+)
+def test_an_engine_gets_what_it_needs_and_is_asked_for_what_it_can(teacher, fault):
+    assert f"  models.teacher: {fault}" in refusal(with_teacher(**teacher))
+
+
+@pytest.mark.parametrize(
+    "teacher",
+    [
+        {"engine": "openai", "endpoint": ENDPOINT, "signals": ["rank"]},
+        {"engine": "vllm", "signals": ["rank"]},
+        {"signals": ["rank", "brier"]},
+    ],
+)
+def test_what_an_engine_can_is_taken(teacher):
+    parse_config(with_teacher(**teacher))
+
+
+@pytest.mark.parametrize(
+    ("tensor", "pipeline", "num_gpus"),
+    [(2, 1, 1), (1, 2, 0), (2, 2, 2), (4, 2, 4), (2, 1, 4)],
+)
+def test_an_actor_gets_a_gpu_for_every_shard_of_its_model(tensor, pipeline, num_gpus):
+    setup = {"tensor_parallel_size": tensor, "pipeline_parallel_size": pipeline}
+    pool = {"num_gpus": num_gpus}
+    message = refusal(with_teacher(engine="vllm", vllm=setup, pool=pool))
+    needed = tensor * pipeline
+    assert f"is {needed} GPUs for each copy of the model, but pool.num_gpus gives" in message
+    assert f"an actor {num_gpus}: set pool.num_gpus: {needed} (all on one node)" in message
+    parse_config(with_teacher(engine="vllm", vllm=setup, pool={"num_gpus": needed}))
+
+
+@pytest.mark.parametrize("num_gpus", [0, 0.5, 1])
+def test_a_model_of_one_shard_may_share_a_gpu(num_gpus):
+    parse_config(with_teacher(engine="vllm", pool={"num_gpus": num_gpus}))
+
+
+@pytest.mark.parametrize("url", ["gpu-7:8000/v1", "ftp://gpu-7/v1", "", "http://", "/v1"])
+def test_an_endpoint_has_an_address(url):
+    message = refusal(with_teacher(engine="openai", endpoint={"url": url}))
+    assert "models.teacher.endpoint.url: expected http://HOST:PORT/v1" in message
+
+
+@pytest.mark.parametrize("url", ["http://me:s3cret@host/v1", "https://host/v1?key=s3cret"])
+def test_a_key_in_an_address_is_refused_and_not_shown(url):
+    message = refusal(with_teacher(engine="openai", endpoint={"url": url}))
+    assert "models.teacher.endpoint.url: expected no login and no ?query" in message
+    assert "s3cret" not in message
+
+
+def test_an_address_ends_without_a_slash():
+    config = parse_config(with_teacher(engine="openai", endpoint={"url": "http://host/v1/"}))
+    endpoint = config.models.teacher.endpoint
+    assert endpoint is not None
+    assert endpoint.url == "http://host/v1"
