@@ -49,6 +49,7 @@ class TransformersEngine:
         token_budget: int = 8192,
         signals: Collection[Signal] = (),
         num_threads: int | None = None,
+        packs_weights: bool = True,
     ) -> None:
         """Take a loaded model and find out which paths it allows.
 
@@ -58,6 +59,8 @@ class TransformersEngine:
             token_budget: Tokens of one forward pass; a longer trace is read in chunks of so many.
             signals: What to measure beside log-probabilities.
             num_threads: Compute threads on CPU, pinned at every pass; None leaves them as they are.
+            packs_weights: On CPU, copy the weights into the layout that is multiplied fastest. Without,
+                processes of one machine that loaded the same file share its pages.
 
         Raises:
             ModelError: if signals are asked of a model whose head is not one linear map.
@@ -68,7 +71,8 @@ class TransformersEngine:
         self._model = model
         self._embeddings: Any = model.get_input_embeddings()
         self._num_embeddings: int = self._embeddings.weight.shape[0]
-        self._head = _tiled_head(model, signals)
+        self._packs_weights = packs_weights
+        self._head = _tiled_head(model, signals, packs_weights)
         self._packs = self._chunks = False
         self._find_paths()
 
@@ -82,7 +86,7 @@ class TransformersEngine:
             logger.warning(
                 "%s is scored one trace at a time: %s", model.config.name_or_path, reason
             )
-        if self._packs:
+        if self._packs and self._packs_weights:
             quicken(model.base_model)
             reason = probe.disagreement(model, expected, lambda: self.packed(traces))
             if reason is not None:
@@ -241,12 +245,16 @@ class TransformersEngine:
         return TokenScores(logprobs.cpu().numpy())
 
 
-def _tiled_head(model: PreTrainedModel, signals: Collection[Signal]) -> TiledHead | None:
+def _tiled_head(
+    model: PreTrainedModel, signals: Collection[Signal], packs_weights: bool
+) -> TiledHead | None:
     """The model's head in tiles, or None if it is more than one linear map."""
     shape = probe.head_shape(model)
     if shape is not None:
         head: Any = model.get_output_embeddings()
-        return TiledHead(head.weight, head.bias, shape=shape, signals=signals)
+        return TiledHead(
+            head.weight, head.bias, shape=shape, signals=signals, packs_weights=packs_weights
+        )
     if signals:
         raise ModelError(
             f"model {model.config.name_or_path}: signals {sorted(signals)} need a head that is one linear"
@@ -274,6 +282,7 @@ def load_engine(
         token_budget=model.token_budget,
         signals=model.signals,
         num_threads=num_threads,
+        packs_weights=model.pack_weights,
     )
 
 

@@ -316,6 +316,17 @@ def test_signals_come_with_the_pass_and_change_no_logprob(tiny_model):
         np.testing.assert_allclose(other.briers, scores.briers, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["Llama", "Gemma3Text, capped"])
+def test_weights_can_stay_as_they_lie_in_the_file(name, tiny_model):
+    config = config_of(name, PACKS[name])
+    model = tiny_model(config)
+    places = {parameter.data_ptr() for parameter in model.parameters()}
+    engine = TransformersEngine(model, packs_weights=False)
+    assert places <= {parameter.data_ptr() for parameter in model.parameters()}
+    assert engine.packs
+    assert_right(engine, tiny_model(config))
+
+
 def test_signals_need_a_head_that_is_linear(tiny_model):
     with pytest.raises(ModelError, match=r"signals \['rank'\] need a head that is one linear map"):
         TransformersEngine(
