@@ -24,14 +24,15 @@ TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 """Largest difference from the module that is replaced, relative to its largest output."""
 
 
-def product(weight_NE: torch.Tensor, bias_N: torch.Tensor | None) -> Product:
-    """X -> x @ weight.T + bias, the fastest this device has.
+def product(weight_NE: torch.Tensor, bias_N: torch.Tensor | None, *, packs: bool = True) -> Product:
+    """x -> x @ weight.T + bias, the fastest this device has.
 
     Args:
-        weight_NE: [N, E]; copied into another layout where that is faster.
+        weight_NE: [N, E].
         bias_N: [N] or None.
+        packs: Whether the weight may be copied into another layout where that is faster.
     """
-    if can_pack(weight_NE):
+    if packs and can_pack(weight_NE):
         return PackedLinear(weight_NE, bias_N)
     return lambda rows: linear(rows, weight_NE, bias_N)
 
