@@ -154,7 +154,6 @@ def test_a_request_names_all_that_could_change_the_answer(model, connected):
         "max_tokens": 1,
         "temperature": 1.0,
         "top_p": 1.0,
-        "seed": 0,
         "prompt_logprobs": 0,
     }
 

