@@ -1,8 +1,8 @@
 """How servers are asked for the log-probabilities of a prompt, and their answers, checked.
 
 Two dialects of /v1/completions give them: vLLM's `prompt_logprobs`, keyed by token id, and the older
-`echo` with `logprobs` (SGLang, vLLM, llama-cpp-python, hosted ones). An answer about other tokens than were
-sent (cut, retokenised, shifted by one) is a fault, never a number.
+`echo` with `logprobs` (SGLang, vLLM, some hosted ones). An answer about other tokens than were sent (cut,
+retokenised, shifted by one) is a fault, never a number.
 """
 
 import math
@@ -39,7 +39,7 @@ class Dialect:
     def body(self, model: str, sequence: TokenSequence) -> dict[str, Any]:
         """The request for one sequence.
 
-        One token is generated and thrown away: 0 is refused by vLLM and means "no end" to llama-cpp-python.
+        One token is generated and thrown away: 0 is not taken everywhere (vllm-project/vllm#9336).
         Sampling is named because servers bring defaults of their own, and some scale by temperature; no
         seed is, because it kills vLLM's CPU build (0.32: "CPU Generator does not use offset").
         """

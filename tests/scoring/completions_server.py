@@ -1,7 +1,7 @@
 """A completions server over HTTP that hosts a plain transformers model and can misbehave on request.
 
-It speaks both dialects as the real servers do (vLLM 0.32, SGLang's and llama-cpp-python's sources), so that
-the engine is tested over real sockets where none of those is installed.
+It speaks both dialects as the real servers do (vLLM 0.32 as it ran, SGLang by its source), so that the
+engine is tested over real sockets where neither is installed.
 """
 
 import json
