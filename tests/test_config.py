@@ -62,6 +62,7 @@ def test_the_smallest_config_has_the_papers_defaults():
         "min_actors": 1,
         "num_cpus": 1,
         "num_gpus": 0,
+        "labels": {},
     }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from rdpt_ray.config import Signal
+from rdpt_ray.model_config import Signal
 from rdpt_ray.scoring.batching import plan_batches
 from rdpt_ray.scoring.engine import TokenSequence
 from rdpt_ray.scoring.transformers_engine import TransformersEngine

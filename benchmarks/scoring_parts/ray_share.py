@@ -22,7 +22,8 @@ from typing import Any
 
 import psutil
 
-from rdpt_ray.config import InputConfig, ModelConfig, PoolConfig
+from rdpt_ray.config import InputConfig
+from rdpt_ray.model_config import ModelConfig, PoolConfig
 from rdpt_ray.pipeline.cluster import connected
 from rdpt_ray.pipeline.ingest import Destination, ingest
 from rdpt_ray.pipeline.score import Part, score

@@ -7,8 +7,8 @@ since a scoring stage has no other operator that needs one. Ingestion and select
 
 from collections.abc import Mapping
 
-from rdpt_ray.config import PoolConfig
 from rdpt_ray.errors import CapacityError
+from rdpt_ray.model_config import PoolConfig
 from rdpt_ray.pipeline.nodes import UNITS, Cluster, Node, actors_on, admits, memory_bytes, units
 
 TASK_CPUS = 1

@@ -13,14 +13,17 @@ from typing import Any
 
 from rich.console import Console
 
-from rdpt_ray.config import CurateConfig, ModelConfig, Role
+from rdpt_ray.config import CurateConfig, Role
 from rdpt_ray.errors import ConfigError, InputError, StoreError
+from rdpt_ray.method.sentences import splitter_id
 from rdpt_ray.method.summary import Summary, merge
+from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.pipeline.capacity import check_capacity
 from rdpt_ray.pipeline.cluster import connected
 from rdpt_ray.pipeline.ingest import Destination, IngestedBucket, ingest
 from rdpt_ray.pipeline.lineage import Identities, Kind, manifest, versions, what_decides
 from rdpt_ray.pipeline.nodes import connected_cluster
+from rdpt_ray.pipeline.precision import Check, check_precision
 from rdpt_ray.pipeline.progress import Advance, stage
 from rdpt_ray.pipeline.recorded import Recording, recordings
 from rdpt_ray.pipeline.score import Part
@@ -129,6 +132,19 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
             )
             for role, model in models.items()
         ]
+        precision = check_precision(
+            parts,
+            Check(
+                store,
+                config.name,
+                models,
+                identities,
+                config.thresholds,
+                splitter_id(config.split.unit),
+                config.report.precision_traces,
+            ),
+            console,
+        )
         job = Selection(
             store=store,
             dataset=config.name,
@@ -150,6 +166,7 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
         beta=config.thresholds.beta,
         models=tuple(model_facts),
         inputs=(InputFacts(_shown(files), summary.rows_read),),
+        precision=precision,
         wall_s=time.monotonic() - begun,
         versions=versions(),
     )

@@ -14,7 +14,7 @@ from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
 from ray.autoscaler.v2.sdk import get_cluster_status
 from ray.experimental.internal_kv import _internal_kv_get
 
-from rdpt_ray.config import PoolConfig
+from rdpt_ray.model_config import PoolConfig
 
 UNITS = 10_000
 """Ray counts resources in ten-thousandths."""

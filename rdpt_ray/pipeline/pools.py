@@ -9,7 +9,7 @@ from typing import Any
 
 import ray
 
-from rdpt_ray.config import PoolConfig
+from rdpt_ray.model_config import PoolConfig
 from rdpt_ray.pipeline.nodes import Cluster, memory_bytes
 
 MAX_ACTORS = 64

@@ -15,9 +15,10 @@ import pyarrow as pa
 from ray.exceptions import RayError
 from rich.console import Console
 
-from rdpt_ray.config import ModelConfig, Role, ThresholdsConfig
+from rdpt_ray.config import Role, ThresholdsConfig
 from rdpt_ray.errors import RdptError
 from rdpt_ray.method.provenance import classify_codes, sentence_prob
+from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.pipeline.lineage import Identities
 from rdpt_ray.pipeline.score import Part, score
 from rdpt_ray.publish.facts import PrecisionFacts

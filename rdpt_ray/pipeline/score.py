@@ -16,7 +16,7 @@ import pyarrow as pa
 import ray
 from numpy.typing import NDArray
 
-from rdpt_ray.config import ModelConfig
+from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.pipeline.attempts import Attempts, ScoreTraces
 from rdpt_ray.pipeline.kept_tokens import keep_tokens, kept_tokens
 from rdpt_ray.pipeline.nodes import connected_cluster

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from rdpt_ray.config import ModelConfig, Role
+from rdpt_ray.config import Role
+from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.pipeline.progress import stage
 from rdpt_ray.pipeline.realign import Realignment, realign
 from rdpt_ray.pipeline.recorded import Recording, recorded_loader

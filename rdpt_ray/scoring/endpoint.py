@@ -9,8 +9,8 @@ from typing import Any
 
 from huggingface_hub.utils import httpx
 
-from rdpt_ray.config import EndpointConfig
 from rdpt_ray.errors import ModelError
+from rdpt_ray.model_config import EndpointConfig
 
 LONGEST_BACKOFF_S = 60.0
 LONGEST_RETRY_AFTER_S = 600.0

@@ -8,6 +8,7 @@ processor's cache, which made it faster than the untiled product at every vocabu
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.nn.functional import pad
 
@@ -64,6 +65,9 @@ class TiledHead:
         self._weight, self._bias = weight_VE, bias_V
         self._shape: Shape = shape or (lambda logits: logits)
         self._signals = frozenset(signals)
+        self._num_top = (
+            max({"rank": RANK_CAP, "brier": BRIER_TOP}[name] for name in signals) if signals else 0
+        )
         device = weight_VE.device.type
         self._token_tile = TOKEN_TILE.get(device, TOKEN_TILE["cuda"])
         self._tiles: list[tuple[int, Product]] = []
@@ -101,32 +105,21 @@ class TiledHead:
         hidden, targets = pad(hidden, (0, 0, 0, filler)), pad(targets, (0, filler))
         lse = torch.full((len(hidden),), -torch.inf, device=hidden.device)
         target_logit = torch.full_like(lse, torch.nan)
-        rank = _Rank(self._target_logits(hidden, targets)) if "rank" in self._signals else None
-        top = hidden.new_empty(len(hidden), 0) if "brier" in self._signals else None
+        top = torch.empty(len(hidden), 0, device=hidden.device)
         for start, multiply in self._tiles:
             logits = self._shape(multiply(hidden))
             here = (targets >= start) & (targets < start + logits.shape[1])
-            places = targets[here] - start
-            target_logit[here] = logits[here, places].float()
-            if rank is not None:
-                rank.see(logits, here, places)
-            if top is not None:
-                top = _larger(top, logits)
+            target_logit[here] = logits[here, targets[here] - start].float()
             lse = torch.logaddexp(lse, row_lse(logits))
-        logprobs = (target_logit - lse).clamp_(max=0.0)
+            if self._num_top:
+                top = largest(top, logits.float(), self._num_top)  # fp32 compares twice as fast
+        logprobs = (target_logit - lse).clamp_(max=0.0)[:num_rows]
+        top, target_logit = top[:num_rows], target_logit[:num_rows]
         return HeadScores(
-            logprobs[:num_rows],
-            None if rank is None else rank.capped()[:num_rows],
-            None if top is None else brier(top.float(), target_logit)[:num_rows],
+            logprobs,
+            rank(top, target_logit) if "rank" in self._signals else None,
+            brier(top, target_logit) if "brier" in self._signals else None,
         )
-
-    def _target_logits(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Each row's logit of its target, [R] as the tiles round it, ahead of them."""
-        known = targets.clamp(max=len(self._weight) - 1)
-        logits = (hidden.float() * self._weight[known].float()).sum(dim=1)
-        if self._bias is not None:
-            logits += self._bias[known].float()
-        return self._shape(logits.to(hidden.dtype))
 
 
 def row_lse(logits_RC: torch.Tensor) -> torch.Tensor:
@@ -150,52 +143,72 @@ def row_lse(logits_RC: torch.Tensor) -> torch.Tensor:
     return lse
 
 
-class _Rank:
-    """Counts the tokens that are likelier than the target, tile by tile (RSR, arXiv 2601.14249, Eq. 7)."""
+def largest(top_RK: torch.Tensor, logits_RC: torch.Tensor, count: int) -> torch.Tensor:
+    """The largest logits of each row, from those of the tiles before and a further tile.
 
-    def __init__(self, target_logit: torch.Tensor) -> None:
-        self._target_logit = target_logit[:, None]
-        self._larger = torch.zeros(len(target_logit), device=target_logit.device)
+    Only what exceeds a row's smallest so far is looked at, in slices that begin narrow: once there are
+    `count`, that is a handful, where a plain top-k of every tile would cost as much as its product.
 
-    def see(self, logits: torch.Tensor, here: torch.Tensor, places: torch.Tensor) -> None:
-        """Count a tile. The target is not likelier than itself, though its two logits may round apart."""
-        larger = logits > self._target_logit
-        larger[here, places] = False
-        self._larger += larger.sum(dim=1, dtype=torch.int32)
+    Args:
+        top_RK: [R, K] the largest so far, K at most `count`.
+        logits_RC: [R, C] the tile.
+        count: How many to keep.
 
-    def capped(self) -> torch.Tensor:
-        return (self._larger.to(torch.int64) + 1).clamp_(max=RANK_CAP)
-
-
-def _larger(top: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-    """The BRIER_TOP largest of each row, from those of the tiles before and a further tile.
-
-    Only what exceeds a row's smallest so far is looked at: after the first tile that is a handful.
+    Returns:
+        [R, up to `count`] in no order.
     """
-    if top.shape[1] < BRIER_TOP:
-        joined = torch.cat([top, logits], dim=1)
-        return joined.topk(min(BRIER_TOP, joined.shape[1]), dim=1, sorted=False).values
-    exceeds = logits > top.amin(dim=1, keepdim=True)
-    rows, columns = exceeds.nonzero(as_tuple=True)
-    counts = torch.bincount(rows, minlength=len(top))
+    start, width = 0, max(2 * count, top_RK.shape[1] and logits_RC.shape[1])
+    while start < logits_RC.shape[1]:
+        piece = logits_RC[:, start : start + width]
+        candidates = _exceeding(top_RK, piece) if top_RK.shape[1] == count else piece
+        joined = torch.cat([top_RK, candidates], dim=1)
+        top_RK = joined.topk(min(count, joined.shape[1]), dim=1, sorted=False).values
+        start, width = start + width, 2 * width
+    return top_RK
+
+
+def _exceeding(top_RK: torch.Tensor, piece_RC: torch.Tensor) -> torch.Tensor:
+    """What is larger than the smallest of `top`, row by row, filled up with -inf: [R, most in a row]."""
+    exceeds = piece_RC > top_RK.amin(dim=1, keepdim=True)
+    if exceeds.device.type == "cpu":  # three times as fast as torch's own nonzero
+        places = torch.from_numpy(np.flatnonzero(exceeds.numpy()))
+    else:
+        places = exceeds.flatten().nonzero().squeeze(1)
+    rows, columns = places // piece_RC.shape[1], places % piece_RC.shape[1]
+    counts = torch.bincount(rows, minlength=len(top_RK))
     firsts = counts.cumsum(0) - counts
-    places = torch.arange(len(rows), device=rows.device) - firsts[rows]
-    width = int(counts.max())
-    candidates = torch.full_like(top[:, :1], -torch.inf).repeat(1, width)
-    candidates[rows, places] = logits[rows, columns]
-    return torch.cat([top, candidates], dim=1).topk(BRIER_TOP, dim=1, sorted=False).values
+    candidates = piece_RC.new_full((len(top_RK), int(counts.max())), -torch.inf)
+    candidates[rows, torch.arange(len(rows), device=rows.device) - firsts[rows]] = piece_RC[
+        rows, columns
+    ]
+    return candidates
+
+
+def rank(top_RK: torch.Tensor, target_logit_R: torch.Tensor) -> torch.Tensor:
+    """One more than the number of tokens that are likelier than the target (RSR, arXiv 2601.14249, Eq. 7).
+
+    Args:
+        top_RK: [R, K] the K largest logits of each row, K at least RANK_CAP or the whole vocabulary.
+        target_logit_R: [R] the target's logit.
+
+    Returns:
+        [R] int64, 1 to RANK_CAP; tokens that are equally likely share the better rank.
+    """
+    return ((top_RK > target_logit_R[:, None]).sum(dim=1) + 1).clamp_(max=RANK_CAP)
 
 
 def brier(top_RK: torch.Tensor, target_logit_R: torch.Tensor) -> torch.Tensor:
     """Brier score of the softmax over the largest logits (LARK, arXiv 2605.30651).
 
     Args:
-        top_RK: [R, K] the K largest logits of each row, in any order.
-        target_logit_R: [R] the target's logit; below all of `top_RK` it has probability 0.
+        top_RK: [R, K] the K largest logits of each row in any order, K at least BRIER_TOP or the whole
+            vocabulary.
+        target_logit_R: [R] the target's logit; below the BRIER_TOP largest it has probability 0.
 
     Returns:
         [R] float32: 1 - 2 q(target) + sum of q squared, in [0, 2].
     """
+    top_RK = top_RK.topk(min(BRIER_TOP, top_RK.shape[1]), dim=1, sorted=False).values
     lse = top_RK.logsumexp(dim=1)
     spread = torch.exp(top_RK - lse[:, None]).square().sum(dim=1)
     inside = target_logit_R >= top_RK.amin(dim=1)

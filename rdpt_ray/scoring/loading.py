@@ -2,8 +2,8 @@
 
 import sys
 
-from rdpt_ray.config import Engine, ModelConfig
 from rdpt_ray.errors import ModelError
+from rdpt_ray.model_config import Engine, ModelConfig
 from rdpt_ray.scoring.encoding import TraceEncoder, load_encoder
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.scorer import ModelScorer, Scorer

@@ -13,8 +13,8 @@ from typing import Any
 
 from huggingface_hub.utils import httpx
 
-from rdpt_ray.config import EndpointConfig, ModelConfig
 from rdpt_ray.errors import ModelError
+from rdpt_ray.model_config import EndpointConfig, ModelConfig
 from rdpt_ray.scoring.dialects import DIALECTS, AnswerFault, Dialect
 from rdpt_ray.scoring.encoding import TraceEncoder
 from rdpt_ray.scoring.endpoint import EndpointFault, open_client, request

@@ -25,7 +25,7 @@ TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 
 
 def product(weight_NE: torch.Tensor, bias_N: torch.Tensor | None, *, packs: bool = True) -> Product:
-    """x -> x @ weight.T + bias, the fastest this device has.
+    """The map x @ weight.T + bias, the fastest this device has.
 
     Args:
         weight_NE: [N, E].

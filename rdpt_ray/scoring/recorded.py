@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rdpt_ray.config import ModelConfig
 from rdpt_ray.errors import ModelError
+from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.scoring.engine import TokenScores
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.recorded_text import RecordedTokenizer, load_recorded_tokenizer

@@ -17,9 +17,10 @@ import torch
 from numpy.typing import NDArray
 from transformers import DynamicCache, PreTrainedModel
 
-from rdpt_ray.config import ModelConfig
 from rdpt_ray.errors import ModelError
+from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.scoring import attention, probe
+from rdpt_ray.scoring.allocator import keep_freed_pages
 from rdpt_ray.scoring.engine import Signal, TokenScores, TokenSequence
 from rdpt_ray.scoring.head import MIN_ROWS, HeadScores, TiledHead, plain_logprobs
 from rdpt_ray.scoring.identity import ModelIdentity
@@ -87,6 +88,7 @@ class TransformersEngine:
                 "%s is scored one trace at a time: %s", model.config.name_or_path, reason
             )
         if self._packs and self._packs_weights:
+            keep_freed_pages()
             quicken(model.base_model)
             reason = probe.disagreement(model, expected, lambda: self.packed(traces))
             if reason is not None:

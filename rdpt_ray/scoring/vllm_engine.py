@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from rdpt_ray.config import ModelConfig
 from rdpt_ray.errors import ModelError
+from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.scoring.engine import RANK_CAP, TokenScores, TokenSequence
 from rdpt_ray.scoring.identity import ModelIdentity
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rdpt_ray.config import PoolConfig
 from rdpt_ray.errors import CapacityError
+from rdpt_ray.model_config import PoolConfig
 from rdpt_ray.pipeline.capacity import check_capacity
 from rdpt_ray.pipeline.nodes import Cluster, Node, connected_cluster
 from tests.pipeline.conftest import config_tree, miniature_rows, run

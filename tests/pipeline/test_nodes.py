@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdpt_ray.config import PoolConfig
+from rdpt_ray.model_config import PoolConfig
 from rdpt_ray.pipeline.nodes import Cluster, Node, actors_on, can_grow
 
 GB = 1e9

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from rdpt_ray.config import ModelConfig, PoolConfig, parse_config
+from rdpt_ray.config import parse_config
 from rdpt_ray.errors import ConfigError
+from rdpt_ray.model_config import ModelConfig, PoolConfig
 from rdpt_ray.pipeline.nodes import Cluster, Node
 from rdpt_ray.pipeline.pools import MAX_ACTORS, num_threads, pool_arguments
 from tests.pipeline.conftest import config_tree
@@ -101,7 +102,7 @@ GROWS = """
 import json, os, threading, time
 import ray
 from ray.cluster_utils import Cluster as Nodes
-from rdpt_ray.config import PoolConfig
+from rdpt_ray.model_config import PoolConfig
 from rdpt_ray.pipeline.nodes import connected_cluster
 from rdpt_ray.pipeline.pools import GROW_AT, pool_arguments
 

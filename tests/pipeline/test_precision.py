@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from rdpt_ray.config import ModelConfig, parse_config
+from rdpt_ray.config import parse_config
 from rdpt_ray.method.sentences import splitter_id
+from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.pipeline.precision import Check, check_precision, half_roles
 from rdpt_ray.pipeline.score import Part
 from rdpt_ray.scoring.identity import identify

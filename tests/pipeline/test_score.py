@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rdpt_ray.config import ModelConfig, parse_config
+from rdpt_ray.config import parse_config
+from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.pipeline.ingest import Destination, ingest
 from rdpt_ray.pipeline.score import Part, ScorePart, score
 from rdpt_ray.scoring.engine import TokenScores

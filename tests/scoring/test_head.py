@@ -154,8 +154,8 @@ def test_no_tile_outgrows_a_processors_cache():
 
 @pytest.mark.parametrize("hidden_columns", [range(3), range(20), range(2048, 2100)])
 def test_tokens_that_cannot_be_are_no_obstacle(hidden_columns):
-    hidden, weight, _, targets = case(30, 3000)
-    bias = torch.zeros(3000)
+    hidden, weight, _, targets = case(30, 5000)
+    bias = torch.zeros(5000)
     bias[list(hidden_columns)] = -torch.inf
     targets = targets % 1000 + 500
     result = tiled_logprobs(hidden, weight, bias, targets)
@@ -192,7 +192,7 @@ def signals_by_definition(logits, targets):
 
 
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("vocabulary", [3, 49, 50, 51, 2047, 2049, 2098, 9000])
+@pytest.mark.parametrize("vocabulary", [3, 49, 50, 51, 100, 1000, 2047, 2049, 2098, 9000])
 def test_signals_are_those_of_the_definition(vocabulary, bias):
     hidden, weight, offsets, targets = case(200, vocabulary, bias=bias, scale=0.5)
     logits = linear(hidden, weight, offsets)

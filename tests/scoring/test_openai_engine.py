@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from completions_server import Answer, Reset, Slow, Status, Tweak, serving
-from rdpt_ray.config import ModelConfig
 from rdpt_ray.errors import ModelError
+from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.scoring.encoding import TraceEncoder
 from rdpt_ray.scoring.engine import TokenScores, TokenSequence
 from rdpt_ray.scoring.identity import identify

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rdpt_ray.config import ModelConfig, RecordedConfig
 from rdpt_ray.errors import ModelError
+from rdpt_ray.model_config import ModelConfig, RecordedConfig
 from rdpt_ray.scoring.identity import identify
 from rdpt_ray.scoring.loading import load_scorer
 from rdpt_ray.scoring.recorded import RecordedScorer, load_recorded, record_id

@@ -10,8 +10,8 @@ import transformers
 from safetensors.torch import load_file, save_file
 from transformers import DynamicCache
 
-from rdpt_ray.config import ModelConfig
 from rdpt_ray.errors import ModelError
+from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.scoring.engine import TokenSequence
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.transformers_engine import TransformersEngine, load_engine
@@ -213,7 +213,7 @@ def test_packing_is_no_matter_of_rounding_in_a_dense_model(engine):
             np.testing.assert_array_equal(values, alone[place])
 
 
-READS_IN_CHUNKS = {name: fields for name, fields in PACKS.items()} | {
+READS_IN_CHUNKS = PACKS | {
     name: DECLINES[name][0] for name in ("Gemma2", "Phimoe, windows in masks alone")
 }
 

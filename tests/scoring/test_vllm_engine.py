@@ -16,8 +16,8 @@ from multiprocessing import active_children
 import numpy as np
 import pytest
 
-from rdpt_ray.config import ModelConfig
 from rdpt_ray.errors import ModelError
+from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.scoring.engine import RANK_CAP, TokenScores, TokenSequence
 from rdpt_ray.scoring.identity import identify
 from rdpt_ray.scoring.loading import SEMANTICS, encoder_of, load_scorer
