@@ -1,16 +1,26 @@
 """A model and text in, log-probabilities out. Torch and transformers live here; Ray does not.
 
-    encoding.py      messages and response -> token ids with the response's character offsets
-    offsets.py       repairs those offsets where a tokenizer blurs them
-    templates.py     chat templates: read, checked, and told one date
+From text to scores:
+    encoding.py, offsets.py, templates.py   messages and response -> token ids with character offsets
     batching.py      which traces share a forward pass, under a token budget
-    engine.py        the protocol of an engine: token ids in, one float per response token out
-    transformers_engine.py  the reference engine
-    packing.py       what a model's config says against packing
-    attention.py, head.py   its two kernels: attention without a mask, the vocabulary in tiles
-    scorer.py        text in, sentence scores out: encoding + batching + an engine + alignment
+    scorer.py        text in, token and sentence scores out: encoding + batching + an engine + alignment
+    loading.py       from a configured model to its scorer: one branch per engine
     identity.py      the key under which a model's scores are kept
 
+Engines (docs/engines.md):
+    engine.py        what an engine is: token ids in, one float per response token out
+    transformers_engine.py   the reference
+    vllm_engine.py   vLLM in the actor
+    openai_engine.py, endpoint.py, dialects.py   a server, and how it is asked
+    recorded.py, recorded_text.py   what was recorded while sampling, checked against the text
+
+Inside the reference engine:
+    weights.py       from disk to a model
+    packing.py, probe.py   which paths the model allows: by its config, and as measured
+    attention.py, causal.py   attention without a mask: a packed row, one trace after what was read before
+    head.py          the vocabulary in tiles
+    prepacked.py, allocator.py   CPU: weights in the layout that is multiplied fastest, pages kept
+
 Shape suffixes in this room: B batch, T tokens of one packed pass, H heads, D head width, E hidden width,
-V vocabulary, R response tokens (the ones that are scored).
+V vocabulary, R response tokens (the ones that are scored), L queries and K keys of one trace, C a tile.
 """
