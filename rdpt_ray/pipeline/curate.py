@@ -98,6 +98,7 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
     identities: Identities = {
         role: _identity(model, recorded.get(role)) for role, model in models.items()
     }
+    _check_servers(models, identities)
     store = open_root(config.store)
     identity = run_id(config.name, what_decides(config, kind, files, identities))
     folder = run_folder(identity)
@@ -183,6 +184,21 @@ def _models(config: CurateConfig, kind: Kind) -> dict[Role, ModelConfig]:
     if kind == "curate":
         models.pop("distilled", None)
     return models
+
+
+def _check_servers(models: dict[Role, ModelConfig], identities: Identities) -> None:
+    """Two servers must not pass for one model: the second would be given the first one's scores."""
+    urls: dict[str, tuple[Role, str]] = {}
+    for role, model in models.items():
+        if model.endpoint is None:
+            continue
+        first, url = urls.setdefault(identities[role].key, (role, model.endpoint.url))
+        if url != model.endpoint.url:
+            raise ConfigError(
+                f"models.{first} and models.{role} have the same tokenizer, served name and revision, but"
+                f" different urls ({url}, {model.endpoint.url}): if they are different models, tell"
+                " them apart by `revision`; if not, give both one url"
+            )
 
 
 def _identity(model: ModelConfig, recording: Recording | None) -> ModelIdentity:

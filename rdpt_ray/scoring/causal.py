@@ -18,6 +18,8 @@ BLOCK = 64
 """Queries of a block of the triangle. Smaller ones fill the product's tiles no longer."""
 BLOCKWISE_BELOW = 1536
 """From here on the kernel's own waste is under what merging costs (AMD Zen 4, torch 2.13)."""
+PLAIN_ROWS = 256
+"""Queries of a block where attention is computed by its definition; bounds the block's scores."""
 WINDOW_ROWS = 512
 """Queries of a block under a sliding window; bounds the block's mask."""
 
@@ -145,14 +147,20 @@ def _attend_plainly(
     if num_heads != num_kv_heads:
         key = key.repeat_interleave(num_heads // num_kv_heads, dim=1)
         value = value.repeat_interleave(num_heads // num_kv_heads, dim=1)
-    scores = (query @ key.transpose(-1, -2)).to(_accumulator(query.dtype)) * scale
-    if causal:
-        scores.masked_fill_(torch.ones_like(scores[0, 0], dtype=torch.bool).triu_(1), -torch.inf)
-    if bias is not None:
-        scores += bias
-    lse = scores.logsumexp(dim=-1)
-    weights = torch.exp(scores - lse[..., None]).to(value.dtype)
-    return weights @ value, lse
+    outputs: list[torch.Tensor] = []
+    lses: list[torch.Tensor] = []
+    for start in range(0, query.shape[2], PLAIN_ROWS):
+        rows = slice(start, start + PLAIN_ROWS)
+        scores = (query[:, :, rows] @ key.mT).to(_accumulator(query.dtype)) * scale
+        if causal:
+            later = torch.ones_like(scores[0, 0], dtype=torch.bool).triu_(start + 1)
+            scores.masked_fill_(later, -torch.inf)
+        if bias is not None:
+            scores += bias[rows]
+        lse = scores.logsumexp(dim=-1)
+        outputs.append(torch.exp(scores - lse[..., None]).to(value.dtype) @ value)
+        lses.append(lse)
+    return torch.cat(outputs, dim=2), torch.cat(lses, dim=2)
 
 
 def _accumulator(dtype: torch.dtype) -> torch.dtype:

@@ -95,7 +95,9 @@ def _read_vllm(answer: dict[str, Any], ids: list[int]) -> tuple[list[Any], list[
 
 def _read_echo(answer: dict[str, Any], ids: list[int]) -> tuple[list[Any], list[Any] | None]:
     choice = answer["choices"][0]
-    usage = answer.get("usage") or {}
+    usage, told = answer.get("usage") or {}, choice.get("logprobs") or {}
+    if not isinstance(usage, dict) or not isinstance(told, dict):
+        raise AnswerFault(f"expected usage and logprobs as objects, got {usage!r}, {told!r}"[:200])
     num_sent, num_read = len(ids), usage.get("prompt_tokens")
     echoed = choice.get("prompt_token_ids")
     if echoed is not None and echoed != ids:
@@ -104,7 +106,7 @@ def _read_echo(answer: dict[str, Any], ids: list[int]) -> tuple[list[Any], list[
         raise AnswerFault(f"{num_sent} tokens were sent, the server read {num_read}")
     if echoed is None and num_read is None:
         raise AnswerFault("neither usage.prompt_tokens nor prompt_token_ids says what was read")
-    values: Any = (choice.get("logprobs") or {}).get("token_logprobs")
+    values: Any = told.get("token_logprobs")
     _check_list("logprobs.token_logprobs", values, [num_sent, num_sent + 1])
     return values[1:num_sent], None
 

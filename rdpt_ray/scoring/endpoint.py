@@ -39,11 +39,16 @@ def open_client(endpoint: EndpointConfig) -> httpx.Client:
     """A client for one endpoint; close it, or use it as a context.
 
     Raises:
-        ModelError: if the key's environment variable is not set here.
+        ModelError: if the key's environment variable is not set here, or holds what no header can.
     """
     headers: dict[str, str] = {}
     if endpoint.api_key_env is not None:
-        key = os.environ.get(endpoint.api_key_env)
+        key = os.environ.get(endpoint.api_key_env, "").strip()  # mounted secrets end in a newline
+        if not key.isascii() or not key.isprintable():
+            raise ModelError(
+                f"endpoint {endpoint.url}: environment variable {endpoint.api_key_env} (endpoint.api_key_env)"
+                " holds characters that cannot be part of a key"
+            )
         if not key:
             raise ModelError(
                 f"endpoint {endpoint.url}: environment variable {endpoint.api_key_env} (endpoint.api_key_env)"
@@ -85,7 +90,8 @@ def request(
         try:
             response = client.request("GET" if body is None else "POST", url, json=body)
         except httpx.RequestError as error:
-            fault = EndpointFault(f"no answer: {type(error).__name__}: {error} ({url})")
+            said = _without_key(f"{type(error).__name__}: {error}", client)
+            fault = EndpointFault(f"no answer: {said} ({url})")
         else:
             if response.is_success:
                 return _json(response, url)
@@ -145,6 +151,10 @@ def _message(response: httpx.Response, client: httpx.Client) -> str:
             said = inner.get("message", inner) if isinstance(inner, dict) else inner
     except ValueError:
         said = response.text
-    text = " ".join(str(said).split())[:300] or response.reason_phrase
+    text = " ".join(_without_key(str(said), client).split())
+    return text[:300] or response.reason_phrase
+
+
+def _without_key(text: str, client: httpx.Client) -> str:
     key = client.headers.get("authorization", "").removeprefix("Bearer ")
     return text.replace(key, "...") if key else text

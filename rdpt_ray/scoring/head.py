@@ -19,7 +19,9 @@ TOKEN_TILE = {"cpu": 512, "cuda": 4096}
 VOCABULARY_TILE = {"cpu": 2048, "cuda": 8192}
 
 ANCHORS = 16
-"""Columns among which a row's log-sum-exp is read off at the largest, so that nothing cancels."""
+"""Columns among which a row's log-sum-exp is read off at the largest, ..."""
+ANCHOR_DEPTH = -64.0
+"""... unless even that lies so far below the row's sum that the difference would cancel."""
 
 MIN_ROWS = 16
 """Rows of a product, at least. Under 4, MKL adds up in another order, and oneDNN for a single one (fp32,
@@ -137,8 +139,8 @@ def row_lse(logits_RC: torch.Tensor) -> torch.Tensor:
     normalised = torch.log_softmax(logits_RC, dim=1, dtype=torch.float32)
     anchor = logits_RC[:, :ANCHORS].argmax(dim=1, keepdim=True)
     lse = (logits_RC.gather(1, anchor).float() - normalised.gather(1, anchor)).squeeze(1)
-    odd = ~torch.isfinite(lse)
-    if odd.any():  # the anchors may be -inf where others are not
+    odd = ~(normalised.gather(1, anchor).squeeze(1) > ANCHOR_DEPTH)
+    if odd.any():
         lse[odd] = logits_RC[odd].float().logsumexp(dim=1)
     return lse
 
@@ -208,7 +210,9 @@ def brier(top_RK: torch.Tensor, target_logit_R: torch.Tensor) -> torch.Tensor:
     Returns:
         [R] float32: 1 - 2 q(target) + sum of q squared, in [0, 2].
     """
-    top_RK = top_RK.topk(min(BRIER_TOP, top_RK.shape[1]), dim=1, sorted=False).values
+    # Sorted, because the order in which a sum adds up decides its last bit, and that of `top_RK` depends on
+    # what else was in the tile.
+    top_RK = top_RK.topk(min(BRIER_TOP, top_RK.shape[1]), dim=1, sorted=True).values
     lse = top_RK.logsumexp(dim=1)
     spread = torch.exp(top_RK - lse[:, None]).square().sum(dim=1)
     inside = target_logit_R >= top_RK.amin(dim=1)

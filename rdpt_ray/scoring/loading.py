@@ -9,7 +9,7 @@ from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.scorer import ModelScorer, Scorer
 
 SEMANTICS: dict[Engine, str] = {
-    "transformers": "transformers/1",
+    "transformers": "transformers/2",
     "vllm": "vllm/1",
     "openai": "openai/1",
     "precomputed": "precomputed/1",

@@ -11,11 +11,20 @@ def obstacle(model: PreTrainedModel) -> str | None:
     """Why the model cannot be packed, or None if the config has nothing against it."""
     config = model.config.get_text_config()
     layer_types = set(getattr(config, "layer_types", None) or [])
-    rotary = ADAPTIVE_ROTARY & _rotary_types(config)
     if not model._supports_attention_backend:
         return "it does not support transformers' attention interface"
     if not layer_types <= {"full_attention", "sliding_attention"}:
         return f"it has layers of type {sorted(layer_types)}"
+    return adaptive_rotary(config)
+
+
+def adaptive_rotary(config: PretrainedConfig) -> str | None:
+    """Why a trace must be read whole and alone; None where positions mean the same in any pass.
+
+    Such a model reads the first chunk of a long trace by other frequencies than the whole, and no short
+    probe finds it.
+    """
+    rotary = ADAPTIVE_ROTARY & _rotary_types(config)
     if rotary:
         return f"its rotary frequencies ({', '.join(rotary)}) follow the longest trace of a pass"
     return None

@@ -151,6 +151,10 @@ class ModelScorer:
             encoded = self._encoder.encode(trace.messages, trace.response)
         except TEMPLATE_FAULTS as error:
             return f"template_error: the chat template or the tokenizer refused it: {error!r}"[:500]
+        except Exception as error:
+            if type(error) is not Exception:  # what `tokenizers` raises has no type of its own
+                raise
+            return f"tokenizer_error: the tokenizer refused it: {error!r}"[:500]
         limit = self._engine.context_length
         if limit is not None and len(encoded.sequence) > limit:
             return (

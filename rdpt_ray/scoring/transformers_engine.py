@@ -24,17 +24,21 @@ from rdpt_ray.scoring.allocator import keep_freed_pages
 from rdpt_ray.scoring.engine import Signal, TokenScores, TokenSequence
 from rdpt_ray.scoring.head import MIN_ROWS, HeadScores, TiledHead, plain_logprobs
 from rdpt_ray.scoring.identity import ModelIdentity
-from rdpt_ray.scoring.packing import num_windowed_layers, obstacle
+from rdpt_ray.scoring.packing import adaptive_rotary, num_windowed_layers, obstacle
 from rdpt_ray.scoring.prepacked import quicken
 from rdpt_ray.scoring.weights import context_length, load_model
 
 logger = logging.getLogger(__name__)
 
-SEMANTICS = "transformers/2"
-"""Part of the model key: raise it when the same model would get other numbers."""
-
 PROBE_CHUNK = 7
 """Tokens of a chunk when chunking is tried out on short traces."""
+
+OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "could not create a memory object",
+)
+"""How the libraries below torch say so: malloc, cuBLAS, oneDNN."""
 
 MIN_CHUNK = 256
 """Tokens of the smallest chunk that is tried when memory runs out."""
@@ -93,16 +97,24 @@ class TransformersEngine:
             reason = probe.disagreement(model, expected, lambda: self.packed(traces))
             if reason is not None:
                 raise ModelError(f"model {model.config.name_or_path}: on this CPU {reason}")
-        reason = "its head is more than one linear map"
-        if self._head is not None:
-            reason = probe.disagreement(
-                model, expected, lambda: [self.chunked(trace, PROBE_CHUNK) for trace in traces]
-            )
+        reason = self._obstacle_to_chunks(traces, expected)
         self._chunks = reason is None
         if reason is not None:
             logger.warning(
                 "%s reads a trace of any length in one pass: %s", model.config.name_or_path, reason
             )
+
+    def _obstacle_to_chunks(
+        self, traces: list[TokenSequence], expected: NDArray[np.float32]
+    ) -> str | None:
+        """Why a trace must be read in one pass, however long."""
+        if self._head is None:
+            return "its head is more than one linear map"
+        return adaptive_rotary(self._model.config.get_text_config()) or probe.disagreement(
+            self._model,
+            expected,
+            lambda: [self.chunked(trace, PROBE_CHUNK) for trace in traces],
+        )
 
     def _obstacle_to_packing(
         self, traces: list[TokenSequence], expected: NDArray[np.float32]
@@ -155,12 +167,28 @@ class TransformersEngine:
             raise IndexError(f"token id {largest}, the model has {self._num_embeddings} embeddings")
         if self._num_threads is not None:
             torch.set_num_threads(self._num_threads)
-        if len(batch) == 1:
-            return [self._alone(batch[0])]
-        if self._packs:
-            with _memory_errors():
-                return [*self.packed(batch)]
-        return [self._alone(sequence) for sequence in batch]
+        try:
+            if self._packs and len(batch) > 1:
+                with _memory_errors():
+                    return [*self.packed(batch)]
+            return [self._alone(sequence) for sequence in batch]
+        except RuntimeError as error:
+            self._end_if_device_is_lost(error)
+            raise
+
+    def _end_if_device_is_lost(self, error: RuntimeError) -> None:
+        """After some CUDA errors nothing works any more in this process, and every trace would be blamed.
+
+        Raises:
+            SystemExit: if the device does not answer; the pool starts another process, which finds out
+                which trace it was.
+        """
+        device = self._embeddings.weight.device
+        if device.type == "cuda":
+            try:
+                torch.zeros(1, device=device).add_(1).item()
+            except RuntimeError:
+                raise SystemExit(f"the GPU does not answer after: {error}") from error
 
     def _alone(self, sequence: TokenSequence) -> TokenScores:
         """One trace, in chunks if it is longer than the budget, smaller ones where memory runs out."""
@@ -295,7 +323,7 @@ def _memory_errors() -> Iterator[None]:
         yield
     except RuntimeError as error:
         out_of_memory = isinstance(error, torch.OutOfMemoryError)
-        if not out_of_memory and "can't allocate memory" not in str(error):
+        if not out_of_memory and not any(sign in str(error) for sign in OUT_OF_MEMORY):
             raise
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -283,3 +283,16 @@ def test_a_template_file_is_read_where_the_job_starts(small_run, tmp_path, monke
     before = {trace: of["student"] for trace, of in stored_scores(done).items()}
     after = {trace: of["student"] for trace, of in stored_scores(changed).items()}
     assert all(after[trace] != before[trace] for trace in after)
+
+
+def test_two_servers_do_not_pass_for_one_model(ray_cluster, tmp_path):
+    tree = config_tree(tmp_path, rows=miniature_rows(0, 4))
+    for role, port in (("teacher", 1), ("student", 2)):
+        tree["models"][role] = {
+            "model": str(MINIATURE / "teacher"),
+            "engine": "openai",
+            "endpoint": {"url": f"http://127.0.0.1:{port}/v1", "model": "default"},
+        }
+    with pytest.raises(ConfigError, match=r"models\.student and models\.teacher have the same"):
+        run(tree)
+    assert not (tmp_path / "store").exists()

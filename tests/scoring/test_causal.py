@@ -65,6 +65,12 @@ def test_the_triangle_is_whole_at_every_edge_of_its_blocks(length, past):
     assert_defined(length, length + past, heads=2, kv_heads=1)
 
 
+@pytest.mark.parametrize("length", [255, 256, 257, 700])
+def test_the_definition_goes_by_blocks_too(length):
+    assert_defined(length, length + 30, heads=2, kv_heads=1, dtype=torch.float64)
+    assert_defined(length, length + 30, heads=2, kv_heads=1, window=40, dtype=torch.float64)
+
+
 @pytest.mark.parametrize("length", [511, 512, 513, 1100])
 @pytest.mark.parametrize("window", [3, 511, 512, 513])
 def test_windows_are_whole_at_every_edge_of_their_blocks(length, window):

@@ -163,6 +163,32 @@ def test_tokens_that_cannot_be_are_no_obstacle(hidden_columns):
     torch.testing.assert_close(result.double(), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("depth", [-60.0, -1e4, -1e9, torch.finfo(torch.float32).min])
+def test_a_tile_that_begins_far_below_the_rest_loses_nothing(depth):
+    hidden, weight, _, targets = case(30, 5000)
+    bias = torch.zeros(5000)
+    bias[:20] = bias[2048:2068] = depth
+    targets = targets % 1000 + 500
+    result = tiled_logprobs(hidden, weight, bias, targets)
+    expected = exact(hidden, weight, bias, targets)
+    torch.testing.assert_close(result.double(), expected, rtol=0, atol=1e-5)
+
+
+def test_signals_do_not_depend_on_the_rows_beside_them():
+    hidden, weight, _, targets = case(200, 9000, scale=0.5)
+    head = TiledHead(weight, signals=["rank", "brier"])
+    together = head(hidden, targets)
+    spoilt = hidden.clone()
+    spoilt[150] = torch.nan
+    beside_nan = head(spoilt, targets)
+    for start in range(0, 140, 20):
+        rows = slice(start, start + 20)
+        apart = head(hidden[rows].clone(), targets[rows])
+        for scores in (together, beside_nan):
+            assert torch.equal(apart.ranks, scores.ranks[rows])
+            assert torch.equal(apart.briers, scores.briers[rows])
+
+
 SHAPES = {
     "soft cap": lambda logits: torch.tanh(logits / 5.0) * 5.0,
     "scale": lambda logits: logits / 8.0,

@@ -185,6 +185,25 @@ def test_a_key_never_shows_in_an_error(model, connected, monkeypatch):
         connected(server, api_key_env="SERVER_KEY")
 
 
+def test_a_key_from_a_mounted_file_ends_in_a_newline(model, connected, monkeypatch):
+    monkeypatch.setenv("SERVER_KEY", "sk-123\n")
+    with serving(model, key="sk-123") as server:
+        engine = connected(server, api_key_env="SERVER_KEY")
+        assert logprobs(engine.token_scores(some(3, count=1))[0]).size
+
+
+@pytest.mark.parametrize("key", ["sk-\u00c9", "sk-1\nsk-2", "sk-1\x7f"])
+def test_a_key_that_cannot_be_one_is_refused_and_not_shown(model, connected, monkeypatch, key):
+    monkeypatch.setenv("SERVER_KEY", key)
+    with (
+        serving(model) as server,
+        pytest.raises(ModelError, match=r"SERVER_KEY .* cannot be part of a key") as caught,
+    ):
+        connected(server, api_key_env="SERVER_KEY")
+    assert "sk-" not in str(caught.value)
+    assert server.bodies == []
+
+
 def test_requests_run_side_by_side_but_no_more_than_allowed(model, connected):
     batch = some(4, count=12)
     with serving(model) as server:
@@ -488,6 +507,14 @@ ECHO_WRONG = {
     "no word of what was read": (
         Tweak(lambda a: (a.pop("usage"), a["choices"][0].pop("prompt_token_ids"))),
         "neither usage.prompt_tokens nor prompt_token_ids",
+    ),
+    "a list in place of logprobs": (
+        Tweak(lambda a: a["choices"][0].update(logprobs=[1])),
+        "expected usage and logprobs as objects",
+    ),
+    "a list in place of usage": (
+        Tweak(lambda a: a.update(usage=[1])),
+        "expected usage and logprobs as objects",
     ),
     "no logprobs": (
         Tweak(lambda a: a["choices"][0].update(logprobs=None)),

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from tokenizers import AddedToken, normalizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers
 
 from rdpt_ray.scoring.encoding import TraceEncoder
 from rdpt_ray.scoring.scorer import ModelScorer, Trace
@@ -119,6 +119,19 @@ def dropping(kinds, text):
     tokenizer = kinds["gpt-2"].tokenizer()
     tokenizer.backend_tokenizer.normalizer = normalizers.Replace(text, "")
     return TraceEncoder(tokenizer, {})
+
+
+def test_a_character_the_tokenizer_has_no_way_to_spell(kinds, engine):
+    """`tokenizers` raises a bare Exception where a vocabulary has no unknown token."""
+    pieces = [(chr(code), -1.0) for code in range(10, 127)]
+    tokenizer = kinds["gpt-2"].tokenizer()
+    tokenizer._tokenizer = Tokenizer(models.Unigram(pieces))
+    encoder = TraceEncoder(tokenizer, {})
+    good, score = ModelScorer(encoder, engine, 1000).score(
+        [whole("So it is."), whole("So \u7b54.")]
+    )
+    assert good.error is None
+    assert_failed(score, "tokenizer_error")
 
 
 def test_a_response_without_a_token(make_scorer, kinds, engine):

@@ -230,6 +230,18 @@ def test_a_trace_above_the_budget_is_read_in_chunks(name, tiny_model):
         np.testing.assert_allclose(values, one_by_one(plain, sequence), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["Phi3, longrope", "Llama, dynamic"])
+@pytest.mark.parametrize("token_budget", [24, 64, 100])
+def test_positions_that_follow_the_length_are_never_read_in_chunks(name, token_budget, tiny_model):
+    """A first chunk within the original length would be read by other frequencies than the whole."""
+    config = config_of(name, DECLINES[name][0] | {"max_position_embeddings": 256})
+    engine = TransformersEngine(tiny_model(config), token_budget=token_budget)
+    assert not engine.chunks
+    (sequence,) = random_sequences([(50, 100)])
+    (values,) = logprobs(engine, [sequence])
+    np.testing.assert_allclose(values, one_by_one(tiny_model(config), sequence), rtol=0, atol=1e-5)
+
+
 class Forgetful(DynamicCache):
     """A cache that gives back only what it was just given."""
 
