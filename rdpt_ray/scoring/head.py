@@ -18,6 +18,9 @@ from rdpt_ray.scoring.prepacked import Product, product
 TOKEN_TILE = {"cpu": 512, "cuda": 4096}
 VOCABULARY_TILE = {"cpu": 2048, "cuda": 8192}
 
+CUT_ABOVE = 3
+"""Times as many logits as are wanted of a row are gathered before the smaller ones are dropped."""
+
 ANCHORS = 16
 """Columns among which a row's log-sum-exp is read off at the largest, ..."""
 ANCHOR_DEPTH = -64.0
@@ -107,16 +110,16 @@ class TiledHead:
         hidden, targets = pad(hidden, (0, 0, 0, filler)), pad(targets, (0, filler))
         lse = torch.full((len(hidden),), -torch.inf, device=hidden.device)
         target_logit = torch.full_like(lse, torch.nan)
-        top = torch.empty(len(hidden), 0, device=hidden.device)
+        largest = _Largest(len(hidden), self._num_top, hidden.device)
         for start, multiply in self._tiles:
             logits = self._shape(multiply(hidden))
             here = (targets >= start) & (targets < start + logits.shape[1])
             target_logit[here] = logits[here, targets[here] - start].float()
             lse = torch.logaddexp(lse, row_lse(logits))
             if self._num_top:
-                top = largest(top, logits.float(), self._num_top)  # fp32 compares twice as fast
+                largest.see(logits.float())  # float32 is compared twice as fast
         logprobs = (target_logit - lse).clamp_(max=0.0)[:num_rows]
-        top, target_logit = top[:num_rows], target_logit[:num_rows]
+        top, target_logit = largest.all()[:num_rows], target_logit[:num_rows]
         return HeadScores(
             logprobs,
             rank(top, target_logit) if "rank" in self._signals else None,
@@ -145,41 +148,52 @@ def row_lse(logits_RC: torch.Tensor) -> torch.Tensor:
     return lse
 
 
-def largest(top_RK: torch.Tensor, logits_RC: torch.Tensor, count: int) -> torch.Tensor:
-    """The largest logits of each row, from those of the tiles before and a further tile.
+class _Largest:
+    """The largest logits of each row, seen tile by tile.
 
-    Only what exceeds a row's smallest so far is looked at, in slices that begin narrow: once there are
-    `count`, that is a handful, where a plain top-k of every tile would cost as much as its product.
-
-    Args:
-        top_RK: [R, K] the largest so far, K at most `count`.
-        logits_RC: [R, C] the tile.
-        count: How many to keep.
-
-    Returns:
-        [R, up to `count`] in no order.
+    Only what exceeds the `count`-th largest of a row so far is looked at, in slices that begin narrow: once
+    there are `count`, that is a handful, where a plain top-k of every tile would cost as much as its
+    product. The handfuls are gathered and cut down now and then, since a cut costs more than they do.
     """
-    start, width = 0, max(2 * count, top_RK.shape[1] and logits_RC.shape[1])
-    while start < logits_RC.shape[1]:
-        piece = logits_RC[:, start : start + width]
-        candidates = _exceeding(top_RK, piece) if top_RK.shape[1] == count else piece
-        joined = torch.cat([top_RK, candidates], dim=1)
-        top_RK = joined.topk(min(count, joined.shape[1]), dim=1, sorted=False).values
-        start, width = start + width, 2 * width
-    return top_RK
+
+    def __init__(self, num_rows: int, count: int, device: torch.device) -> None:
+        self._count = count
+        self._kept = torch.empty(num_rows, 0, device=device)
+        self._floor: torch.Tensor | None = None
+
+    def see(self, logits_RC: torch.Tensor) -> None:
+        """Take in a tile, float32."""
+        start, width = 0, logits_RC.shape[1] if self._floor is not None else 2 * self._count
+        while start < logits_RC.shape[1]:
+            piece = logits_RC[:, start : start + width]
+            if self._floor is not None:
+                piece = _exceeding(self._floor, piece)
+            self._kept = torch.cat([self._kept, piece], dim=1)
+            if self._floor is None or self._kept.shape[1] > CUT_ABOVE * self._count:
+                self._cut()
+            start, width = start + width, 2 * width
+
+    def _cut(self) -> None:
+        if self._kept.shape[1] >= self._count:
+            self._kept = self._kept.topk(self._count, dim=1, sorted=False).values
+            self._floor = self._kept.amin(dim=1, keepdim=True)
+
+    def all(self) -> torch.Tensor:
+        """[R, at least `count`, or the whole vocabulary] in no order: the largest, and some others."""
+        return self._kept
 
 
-def _exceeding(top_RK: torch.Tensor, piece_RC: torch.Tensor) -> torch.Tensor:
-    """What is larger than the smallest of `top`, row by row, filled up with -inf: [R, most in a row]."""
-    exceeds = piece_RC > top_RK.amin(dim=1, keepdim=True)
+def _exceeding(floor_R1: torch.Tensor, piece_RC: torch.Tensor) -> torch.Tensor:
+    """What is larger than the row's floor, filled up with -inf: [R, most in a row]."""
+    exceeds = piece_RC > floor_R1
     if exceeds.device.type == "cpu":  # three times as fast as torch's own nonzero
         places = torch.from_numpy(np.flatnonzero(exceeds.numpy()))
     else:
         places = exceeds.flatten().nonzero().squeeze(1)
     rows, columns = places // piece_RC.shape[1], places % piece_RC.shape[1]
-    counts = torch.bincount(rows, minlength=len(top_RK))
+    counts = torch.bincount(rows, minlength=len(floor_R1))
     firsts = counts.cumsum(0) - counts
-    candidates = piece_RC.new_full((len(top_RK), int(counts.max())), -torch.inf)
+    candidates = piece_RC.new_full((len(floor_R1), int(counts.max())), -torch.inf)
     candidates[rows, torch.arange(len(rows), device=rows.device) - firsts[rows]] = piece_RC[
         rows, columns
     ]
@@ -190,7 +204,7 @@ def rank(top_RK: torch.Tensor, target_logit_R: torch.Tensor) -> torch.Tensor:
     """One more than the number of tokens that are likelier than the target (RSR, arXiv 2601.14249, Eq. 7).
 
     Args:
-        top_RK: [R, K] the K largest logits of each row, K at least RANK_CAP or the whole vocabulary.
+        top_RK: [R, K] logits of each row, the RANK_CAP largest or the whole vocabulary among them.
         target_logit_R: [R] the target's logit.
 
     Returns:
@@ -203,8 +217,8 @@ def brier(top_RK: torch.Tensor, target_logit_R: torch.Tensor) -> torch.Tensor:
     """Brier score of the softmax over the largest logits (LARK, arXiv 2605.30651).
 
     Args:
-        top_RK: [R, K] the K largest logits of each row in any order, K at least BRIER_TOP or the whole
-            vocabulary.
+        top_RK: [R, K] logits of each row in any order, the BRIER_TOP largest or the whole vocabulary
+            among them.
         target_logit_R: [R] the target's logit; below the BRIER_TOP largest it has probability 0.
 
     Returns:
