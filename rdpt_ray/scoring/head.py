@@ -141,8 +141,9 @@ def row_lse(logits_RC: torch.Tensor) -> torch.Tensor:
     """
     normalised = torch.log_softmax(logits_RC, dim=1, dtype=torch.float32)
     anchor = logits_RC[:, :ANCHORS].argmax(dim=1, keepdim=True)
-    lse = (logits_RC.gather(1, anchor).float() - normalised.gather(1, anchor)).squeeze(1)
-    odd = ~(normalised.gather(1, anchor).squeeze(1) > ANCHOR_DEPTH)
+    below = normalised.gather(1, anchor).squeeze(1)
+    lse = logits_RC.gather(1, anchor).squeeze(1).float() - below
+    odd = ~(below > ANCHOR_DEPTH)  # a NaN is odd too
     if odd.any():
         lse[odd] = logits_RC[odd].float().logsumexp(dim=1)
     return lse

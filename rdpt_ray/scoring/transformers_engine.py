@@ -79,12 +79,17 @@ class TransformersEngine:
         self._packs_weights = packs_weights
         self._head = _tiled_head(model, signals, packs_weights)
         self._packs = self._chunks = False
-        self._find_paths()
+        self._find_paths(signals)
 
-    def _find_paths(self) -> None:
+    def _find_paths(self, signals: Collection[Signal]) -> None:
         """Try the fast paths on two short traces, against the model's own forward pass."""
         model, traces = self._model, probe.sequences(self._model)
         expected = probe.own_logprobs(model, traces)
+        if self._head is not None and probe.disagreement(
+            model, expected, lambda: [self.whole(trace) for trace in traces]
+        ):
+            _refuse(signals, model)
+            self._head = None
         reason = self._obstacle_to_packing(traces, expected)
         self._packs = reason is None
         if reason is not None:
@@ -285,12 +290,17 @@ def _tiled_head(
         return TiledHead(
             head.weight, head.bias, shape=shape, signals=signals, packs_weights=packs_weights
         )
+    _refuse(signals, model)
+    return None
+
+
+def _refuse(signals: Collection[Signal], model: PreTrainedModel) -> None:
+    """Signals are measured tile by tile, which needs a head that comes in tiles."""
     if signals:
         raise ModelError(
             f"model {model.config.name_or_path}: signals {sorted(signals)} need a head that is one linear"
             " map; leave models.<role>.signals empty for it"
         )
-    return None
 
 
 def load_engine(

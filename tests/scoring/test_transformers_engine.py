@@ -279,14 +279,15 @@ def test_32k_tokens_over_a_cache(name, tiny_model):
 class LittleMemory(torch.nn.Module):
     """A body that runs out of memory above a number of tokens, as a GPU would."""
 
-    def __init__(self, body, limit):
+    def __init__(self, body, limit, error=None):
         super().__init__()
         self.body, self.limit, self.seen = body, limit, []
+        self.error = error or torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
     def forward(self, input_ids, **kwargs):
         self.seen.append(input_ids.shape[1])
         if input_ids.shape[1] > self.limit:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+            raise self.error
         return self.body(input_ids, **kwargs)
 
 
@@ -304,6 +305,25 @@ def test_memory_that_runs_out_makes_the_chunks_smaller(tiny_model):
     small.limit = 100
     with pytest.raises(MemoryError, match="Tried to allocate 2 GiB"):
         engine.token_scores([sequence])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)",
+        "could not create a memory object",
+    ],
+)
+def test_every_librarys_way_of_saying_so_makes_the_chunks_smaller(tiny_model, said):
+    model = tiny_model(config_of("Llama", GROUPED))
+    engine = TransformersEngine(model)
+    model.model = small = LittleMemory(model.model, limit=600, error=RuntimeError(said))
+    engine.token_scores(random_sequences([(300, 600)]))
+    assert small.seen == [900, 450, 450]
+    small.error = RuntimeError("shapes cannot be multiplied")
+    with pytest.raises(RuntimeError, match="shapes"):
+        engine.token_scores(random_sequences([(300, 600)]))
 
 
 def test_signals_come_with_the_pass_and_change_no_logprob(tiny_model):
@@ -337,6 +357,29 @@ def test_weights_can_stay_as_they_lie_in_the_file(name, tiny_model):
     assert places <= {parameter.data_ptr() for parameter in model.parameters()}
     assert engine.packs
     assert_right(engine, tiny_model(config))
+
+
+class Late(transformers.LlamaForCausalLM):
+    """Sharpens its logits from position 24 on: as a short look at its head does not show."""
+
+    def forward(self, *args, **kwargs):
+        output = super().forward(*args, **kwargs)
+        output.logits[:, 24:] *= 2.0
+        return output
+
+
+def test_a_head_that_is_not_what_it_seemed_is_left_to_the_model(declined):
+    torch.manual_seed(0)
+    model = Late(config_of("Llama", GROUPED)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter *= 8.0
+    engine = TransformersEngine(model)
+    assert (engine.packs, engine.chunks) == (False, False)
+    assert declined() == ["its head is more than one linear map"]
+    assert_right(engine, model, tolerance=1e-4)
+    with pytest.raises(ModelError, match=r"signals \['rank'\] need a head"):
+        TransformersEngine(model, signals=["rank"])
 
 
 def test_signals_need_a_head_that_is_linear(tiny_model):
