@@ -27,8 +27,7 @@ from rdpt_ray.model_config import ModelConfig, PoolConfig
 from rdpt_ray.pipeline.cluster import connected
 from rdpt_ray.pipeline.ingest import Destination, ingest
 from rdpt_ray.pipeline.score import Part, score
-from rdpt_ray.scoring.identity import identify
-from rdpt_ray.scoring.loading import load_scorer
+from rdpt_ray.scoring.loading import identity_of, load_scorer
 from rdpt_ray.scoring.scorer import Scorer, Trace, TraceTokens
 from rdpt_ray.storage.files import open_root
 from rdpt_ray.storage.inputs import list_inputs
@@ -53,14 +52,7 @@ def ray_share(quick: bool) -> Figures:
         model = _saved_model(Path(folder) / "model", shape)
         store = open_root(f"{folder}/store")
         source = InputConfig(path=str(MINIATURE / "traces.parquet"), limit=rows)
-        identity = identify(
-            model.model,
-            None,
-            dtype=model.dtype,
-            engine="benchmark",
-            chat_template=None,
-            chat_template_kwargs={},
-        )
+        identity = identity_of(model)
         with connected():
             to = Destination(store, "bench", "runs/bench", NUM_PARTS)
             buckets = ingest(list_inputs(source), source, to)

@@ -25,15 +25,15 @@ from rdpt_ray.pipeline.lineage import Identities, Kind, manifest, versions, what
 from rdpt_ray.pipeline.nodes import connected_cluster
 from rdpt_ray.pipeline.precision import Check, check_precision
 from rdpt_ray.pipeline.progress import Advance, stage
-from rdpt_ray.pipeline.recorded import Recording, recordings
+from rdpt_ray.pipeline.recorded import recordings
 from rdpt_ray.pipeline.score import Part
 from rdpt_ray.pipeline.score_role import score_role
 from rdpt_ray.pipeline.select import Selection, select
 from rdpt_ray.publish.facts import InputFacts, RunFacts
 from rdpt_ray.publish.report import render_report
 from rdpt_ray.scoring.encoding import TEMPLATE_FAULTS
-from rdpt_ray.scoring.identity import ModelIdentity, identify
-from rdpt_ray.scoring.loading import SEMANTICS, encoder_of, served_name
+from rdpt_ray.scoring.identity import ModelIdentity
+from rdpt_ray.scoring.loading import encoder_of, identity_of
 from rdpt_ray.scoring.recorded_text import load_recorded_tokenizer
 from rdpt_ray.storage.files import Root, open_root
 from rdpt_ray.storage.inputs import InputFile, check_columns, list_inputs
@@ -96,7 +96,8 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
     models = _models(config, kind)
     recorded = recordings(config, files, models)
     identities: Identities = {
-        role: _identity(model, recorded.get(role)) for role, model in models.items()
+        role: identity_of(model, recorded=recorded[role].served if role in recorded else None)
+        for role, model in models.items()
     }
     _check_servers(models, identities)
     store = open_root(config.store)
@@ -199,19 +200,6 @@ def _check_servers(models: dict[Role, ModelConfig], identities: Identities) -> N
                 f" different urls ({url}, {model.endpoint.url}): if they are different models, tell"
                 " them apart by `revision`; if not, give both one url"
             )
-
-
-def _identity(model: ModelConfig, recording: Recording | None) -> ModelIdentity:
-    return identify(
-        model.model,
-        model.revision,
-        dtype=model.dtype,
-        engine=SEMANTICS[model.engine],
-        chat_template=model.chat_template,
-        chat_template_kwargs=model.chat_template_kwargs,
-        signals=model.signals,
-        served=served_name(model) if recording is None else recording.served,
-    )
 
 
 def _check_model(role: Role, identity: ModelIdentity) -> None:

@@ -18,7 +18,7 @@ Inside the reference engine:
     weights.py       from disk to a model
     packing.py, probe.py   which paths the model allows: by its config, and as measured
     attention.py, causal.py   attention without a mask: a packed row, one trace after what was read before
-    head.py          the vocabulary in tiles
+    head.py, signals.py   the vocabulary in tiles; ranks and Brier scores on the way
     prepacked.py, allocator.py   CPU: weights in the layout that is multiplied fastest, pages kept
 
 Shape suffixes in this room: B batch, T tokens of one packed pass, H heads, D head width, E hidden width,

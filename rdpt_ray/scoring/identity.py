@@ -1,8 +1,9 @@
 """The key under which a model's scores are kept: everything that changes them, and nothing else.
 
 Weights, tokenizer, chat template and its arguments, dtype, and the engine's semantics. Batch sizes,
-pools and hosts are not in it: they do not change a score beyond rounding, and are recorded in the
-manifest instead.
+pools and hosts are not in it: they do not change a score beyond the rounding of its dtype, and are recorded
+in the manifest instead. (In float32 on CPU not even that, but for traces longer than the token budget, whose
+chunks it cuts; in half precision those are merged in half precision.)
 """
 
 import hashlib

@@ -5,7 +5,7 @@ import sys
 from rdpt_ray.errors import ModelError
 from rdpt_ray.model_config import Engine, ModelConfig
 from rdpt_ray.scoring.encoding import TraceEncoder, load_encoder
-from rdpt_ray.scoring.identity import ModelIdentity
+from rdpt_ray.scoring.identity import ModelIdentity, identify
 from rdpt_ray.scoring.scorer import ModelScorer, Scorer
 
 SEMANTICS: dict[Engine, str] = {
@@ -52,6 +52,28 @@ def load_scorer(model: ModelConfig, identity: ModelIdentity, *, num_threads: int
 
     engine = load_engine(model, identity, num_threads=num_threads)
     return ModelScorer(encoder, engine, model.token_budget)
+
+
+def identity_of(model: ModelConfig, *, recorded: str | None = None) -> ModelIdentity:
+    """Pin a configured model to its content.
+
+    Args:
+        model: As configured.
+        recorded: What stands for weights where log-probabilities were recorded.
+
+    Raises:
+        ModelError: see `identify`.
+    """
+    return identify(
+        model.model,
+        model.revision,
+        dtype=model.dtype,
+        engine=SEMANTICS[model.engine],
+        chat_template=model.chat_template,
+        chat_template_kwargs=model.chat_template_kwargs,
+        signals=model.signals,
+        served=recorded or served_name(model),
+    )
 
 
 def served_name(model: ModelConfig) -> str | None:

@@ -16,8 +16,7 @@ from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.pipeline.ingest import Destination, ingest
 from rdpt_ray.pipeline.score import Part, ScorePart, score
 from rdpt_ray.scoring.engine import TokenScores
-from rdpt_ray.scoring.identity import identify
-from rdpt_ray.scoring.loading import encoder_of, load_scorer
+from rdpt_ray.scoring.loading import encoder_of, identity_of, load_scorer
 from rdpt_ray.scoring.scorer import ModelScorer, Trace
 from rdpt_ray.scoring.transformers_engine import load_engine
 from rdpt_ray.storage.files import Root
@@ -137,17 +136,6 @@ def copied(ingested, tmp_path):
     folder, parts = ingested
     shutil.copytree(folder, tmp_path / "store")
     return Root(str(tmp_path / "store")), parts
-
-
-def identity_of(model):
-    return identify(
-        model.model,
-        None,
-        dtype=model.dtype,
-        engine="test",
-        chat_template=None,
-        chat_template_kwargs={},
-    )
 
 
 def run(store, parts, *, load=load_scorer, model=MODEL):

@@ -16,8 +16,7 @@ from rdpt_ray.errors import ModelError
 from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.scoring.encoding import TraceEncoder
 from rdpt_ray.scoring.engine import TokenScores, TokenSequence
-from rdpt_ray.scoring.identity import identify
-from rdpt_ray.scoring.loading import SEMANTICS, load_scorer, served_name
+from rdpt_ray.scoring.loading import identity_of, load_scorer
 from rdpt_ray.scoring.openai_engine import connect, probe_of
 from rdpt_ray.scoring.scorer import ModelScorer, Trace
 
@@ -122,15 +121,7 @@ def test_the_whole_way_from_text(model, engine, connected, model_folder, kinds):
             engine="openai",
             endpoint=ENDPOINT | {"url": server.url, "model": server.name},
         )
-        identity = identify(
-            config.model,
-            None,
-            dtype=config.dtype,
-            engine=SEMANTICS[config.engine],
-            chat_template=None,
-            chat_template_kwargs={},
-            served=served_name(config),
-        )
+        identity = identity_of(config)
         (remote,) = load_scorer(config, identity, num_threads=1).tokens(traces)
     here = ModelScorer(TraceEncoder(kinds["gpt-2"].tokenizer(), {}), engine, 1000)
     (local,) = here.tokens(traces)
@@ -567,15 +558,7 @@ def key_of(folder, *, revision=None, **endpoint):
         engine="openai",
         endpoint={"url": "http://a/v1"} | endpoint,
     )
-    return identify(
-        config.model,
-        config.revision,
-        dtype=config.dtype,
-        engine=SEMANTICS[config.engine],
-        chat_template=None,
-        chat_template_kwargs={},
-        served=served_name(config),
-    ).key
+    return identity_of(config).key
 
 
 def test_the_key_is_of_the_tokenizer_and_the_served_model(model_folder, tmp_path):

@@ -19,8 +19,7 @@ import pytest
 from rdpt_ray.errors import ModelError
 from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.scoring.engine import RANK_CAP, TokenScores, TokenSequence
-from rdpt_ray.scoring.identity import identify
-from rdpt_ray.scoring.loading import SEMANTICS, encoder_of, load_scorer
+from rdpt_ray.scoring.loading import encoder_of, identity_of, load_scorer
 from rdpt_ray.scoring.openai_engine import connect
 from rdpt_ray.scoring.scorer import Trace
 
@@ -61,14 +60,7 @@ def folder(tmp_path_factory, tiny_model, llama_config, kinds):
 
 def configured(folder, engine, **changes):
     config = ModelConfig(model=str(folder), engine=engine, token_budget=TOKEN_BUDGET, **changes)
-    identity = identify(
-        config.model,
-        None,
-        dtype=config.dtype,
-        engine=SEMANTICS[config.engine],
-        chat_template=None,
-        chat_template_kwargs={},
-    )
+    identity = identity_of(config)
     return config, identity
 
 
