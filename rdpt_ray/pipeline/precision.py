@@ -23,7 +23,8 @@ from rdpt_ray.pipeline.lineage import Identities
 from rdpt_ray.pipeline.score import Part, score
 from rdpt_ray.publish.facts import PrecisionFacts
 from rdpt_ray.storage.files import Root
-from rdpt_ray.storage.parts import bucket_folder, read_scores, score_name, scored_parts, write_part
+from rdpt_ray.storage.parts import bucket_folder, write_part
+from rdpt_ray.storage.scores import read_scores, scored_parts
 
 REFERENCE = "float32"
 
@@ -81,14 +82,14 @@ def check_precision(parts: list[Part], check: Check, console: Console) -> Precis
 
 
 def _measure(parts: list[Part], check: Check, half: list[Role]) -> PrecisionFacts:
-    sample, part = _sample(parts, check)
+    whole, part = _whole(parts, check)
+    sample = whole.slice(0, check.num_traces)
+    part_ids = whole.column("trace_id").to_pylist()
     dataset = f"{check.dataset}.precision"
     key = write_part(check.store, bucket_folder(dataset, 0), sample, check.splitter)
     trace_ids = sample.column("trace_id").to_pylist()
     as_run: Scores = {
-        role: check.store.read_table(score_name(identity.key, part.key))
-        .slice(0, len(trace_ids))
-        .to_pylist()
+        role: read_scores(check.store, identity.key, part.key, part_ids)[: len(trace_ids)]
         for role, identity in check.identities.items()
     }
     exact: Scores = dict(as_run)
@@ -107,15 +108,15 @@ def _measure(parts: list[Part], check: Check, half: list[Role]) -> PrecisionFact
                     identity=identity,
                 )
             )
-        exact[role] = read_scores(check.store, identity.key, key, trace_ids).to_pylist()
+        exact[role] = read_scores(check.store, identity.key, key, trace_ids)
     return _compared(as_run, exact, tuple(half), check.thresholds)
 
 
-def _sample(parts: list[Part], check: Check) -> tuple[pa.Table, Part]:
-    """The first traces of the first part: its key is a hash, so this is as good as a draw, and repeats."""
+def _whole(parts: list[Part], check: Check) -> tuple[pa.Table, Part]:
+    """The first part: its key is a hash, so its first traces are as good as a draw, and repeat."""
     part = min(parts, key=lambda part: part.key)
     name = f"{bucket_folder(check.dataset, part.bucket)}/{part.key}.parquet"
-    return check.store.read_table(name).slice(0, check.num_traces), part
+    return check.store.read_table(name), part
 
 
 def _compared(

@@ -17,7 +17,8 @@ from rdpt_ray.pipeline.kept_tokens import keep_tokens, kept_tokens
 from rdpt_ray.pipeline.score import Part, read_traces, scores_table
 from rdpt_ray.scoring.scorer import sentence_scores
 from rdpt_ray.storage.files import Root
-from rdpt_ray.storage.parts import bucket_folder, score_name
+from rdpt_ray.storage.parts import bucket_folder
+from rdpt_ray.storage.scores import score_name
 from rdpt_ray.storage.token_scores import stored_tokens, token_name
 
 

@@ -25,8 +25,9 @@ from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.loading import load_scorer
 from rdpt_ray.scoring.scorer import Scorer, SentenceScores, Trace, TraceTokens, sentence_scores
 from rdpt_ray.storage.files import Root
-from rdpt_ray.storage.parts import bucket_folder, score_name
+from rdpt_ray.storage.parts import bucket_folder
 from rdpt_ray.storage.schemas import SCORES
+from rdpt_ray.storage.scores import score_name
 from rdpt_ray.storage.token_scores import token_name
 
 READ = ["trace_id", "messages", "response", "sentences", "metadata"]

@@ -15,7 +15,7 @@ from rdpt_ray.publish.facts import ModelFacts
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.loading import load_scorer
 from rdpt_ray.storage.files import Root
-from rdpt_ray.storage.parts import scored_parts
+from rdpt_ray.storage.scores import scored_parts
 from rdpt_ray.storage.token_scores import parts_with_tokens
 
 

@@ -22,8 +22,9 @@ from rdpt_ray.method.selection import Candidate, num_teacher, policy_named, rank
 from rdpt_ray.method.summary import Example, Point, Summary
 from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.storage.files import Root
-from rdpt_ray.storage.parts import bucket_folder, read_scores
+from rdpt_ray.storage.parts import bucket_folder
 from rdpt_ray.storage.schemas import CONTENT, PROVENANCE, QUARANTINE, SELECTED
+from rdpt_ray.storage.scores import read_scores
 
 OUTRANKED = "outranked"
 
@@ -134,7 +135,7 @@ def _read_parts(
         traces = job.store.read_table(name, columns=content).to_pylist()
         trace_ids = [trace["trace_id"] for trace in traces]
         by_role = {
-            role: read_scores(job.store, model_key, key, trace_ids).to_pylist()
+            role: read_scores(job.store, model_key, key, trace_ids)
             for role, model_key in job.model_keys.items()
         }
         for index, trace in enumerate(traces):

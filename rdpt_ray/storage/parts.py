@@ -1,22 +1,20 @@
 """Parts: immutable, content-addressed files of traces, the unit of work, retry and commit.
 
     STORE/traces/<dataset>/bucket=0007/<part-key>.parquet      traces with their sentences
-    STORE/scores/<model-key>/<part-key>.parquet                one model's scores of that part
 
 A part-key hashes what models read (texts, spans, splitter), so the same traces always give the same part,
-whatever order they came in, and scores are found again by any later run. All candidates of a prompt share
-a bucket, so everything after ingestion is local to one bucket.
+whatever order they came in, and scores are found again by any later run (`storage.scores`). All candidates
+of a prompt share a bucket, so everything after ingestion is local to one bucket.
 """
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 
-from rdpt_ray.errors import StoreError
 from rdpt_ray.storage.files import Root
-from rdpt_ray.storage.schemas import SCORES, TRACES
+from rdpt_ray.storage.schemas import TRACES
 
 PART_CHARS = 1_000_000
 """Response text of a part: about 250k tokens, seconds to minutes of one actor's work."""
@@ -43,11 +41,6 @@ def bucket_of(identity: str, buckets: int) -> int:
 def bucket_folder(dataset: str, bucket: int) -> str:
     """Where a bucket's parts lie."""
     return f"traces/{dataset}/bucket={bucket:04d}"
-
-
-def score_name(model_key: str, part_key: str) -> str:
-    """Where one model's scores of a part lie."""
-    return f"scores/{model_key}/{part_key}.parquet"
 
 
 def part_key(traces: pa.Table, splitter: str) -> str:
@@ -103,33 +96,3 @@ def stored_traces(root: Root, folder: str, splitter: str) -> dict[str, str]:
             key = name.rsplit("/", 1)[-1].removesuffix(".parquet")
             found.update(dict.fromkeys(table.column("trace_id").to_pylist(), key))
     return found
-
-
-def scored_parts(root: Root, model_key: str) -> set[str]:
-    """Part-keys that a model has scored already."""
-    names = root.names(f"scores/{model_key}")
-    return {name.rsplit("/", 1)[-1].removesuffix(".parquet") for name in names}
-
-
-def read_scores(root: Root, model_key: str, key: str, trace_ids: Collection[str]) -> pa.Table:
-    """One model's scores of a part, checked against the part they belong to.
-
-    Args:
-        root: The store.
-        model_key: Whose scores.
-        key: The part.
-        trace_ids: The part's traces, in order.
-
-    Raises:
-        StoreError: if the file is unreadable or is not about exactly these traces.
-    """
-    name = score_name(model_key, key)
-    table = root.read_table(name)
-    if table.schema.names != SCORES.names or table.column("trace_id").to_pylist() != list(
-        trace_ids
-    ):
-        raise StoreError(
-            f"{root.show(name)}: its {table.num_rows} rows are not the {len(trace_ids)} traces of part"
-            f" {key}; delete it and rerun to score the part again"
-        )
-    return table

@@ -21,7 +21,7 @@ from rdpt_ray.scoring.scorer import ModelScorer, Trace
 from rdpt_ray.scoring.transformers_engine import load_engine
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.inputs import list_inputs
-from rdpt_ray.storage.parts import read_scores
+from rdpt_ray.storage.scores import read_scores
 from tests.pipeline.conftest import MINIATURE, config_tree, miniature_rows
 
 pytestmark = pytest.mark.ray
@@ -156,8 +156,8 @@ def errors(store, parts):
         name = f"traces/d/bucket={part.bucket:04d}/{part.key}.parquet"
         traces = store.read_table(name, columns=["trace_id"])
         ids = traces.column("trace_id").to_pylist()
-        table = read_scores(store, identity_of(MODEL).key, part.key, ids)
-        found |= dict(zip(ids, table.column("error").to_pylist(), strict=True))
+        rows = read_scores(store, identity_of(MODEL).key, part.key, ids)
+        found |= {row["trace_id"]: row["error"] for row in rows}
     return found
 
 

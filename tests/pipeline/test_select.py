@@ -6,8 +6,9 @@ from rdpt_ray.config import SelectionConfig, ThresholdsConfig
 from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.select import Selection, select_bucket
 from rdpt_ray.storage.files import open_root
-from rdpt_ray.storage.parts import bucket_folder, score_name, write_part
+from rdpt_ray.storage.parts import bucket_folder, write_part
 from rdpt_ray.storage.schemas import ROWS, SCORES, TRACES
+from rdpt_ray.storage.scores import score_name
 
 
 def trace(identity, prompt, candidate):

@@ -19,13 +19,10 @@ from rdpt_ray.storage.parts import (
     cut_into_parts,
     num_buckets,
     part_key,
-    read_scores,
-    score_name,
-    scored_parts,
     stored_traces,
     write_part,
 )
-from rdpt_ray.storage.schemas import SCORES, TRACES
+from rdpt_ray.storage.schemas import TRACES
 
 SPLITTER = "nupunkt/1"
 FOLDER = bucket_folder("demo", 7)
@@ -219,64 +216,6 @@ def test_a_damaged_part_is_named(root):
     root.write_bytes(f"{FOLDER}/{key}.parquet", b"PAR1 but not really PAR1")
     with pytest.raises(StoreError, match=f"{key}.parquet: not a valid Parquet file"):
         stored_traces(root, FOLDER, SPLITTER)
-
-
-# Scores
-
-
-def scores(*rows):
-    return pa.Table.from_pylist(
-        [
-            {"trace_id": row["trace_id"], "sum_logprob": [-1.0, None], "num_tokens": [2, 0]}
-            for row in rows
-        ],
-        SCORES,
-    )
-
-
-IDS = [A["trace_id"], B["trace_id"]]
-
-
-def test_scores_of_exactly_these_traces_are_read(root):
-    root.write_table(score_name("model", "key"), scores(A, B))
-    assert read_scores(root, "model", "key", IDS).to_pylist() == scores(A, B).to_pylist()
-    assert read_scores(root, "model", "key", tuple(IDS)).num_rows == 2
-
-
-@pytest.mark.parametrize(
-    "table",
-    [
-        scores(A),
-        scores(A, B, B),
-        scores(B, A),
-        scores(A, trace("c")),
-        scores(),
-        scores(A, B).drop_columns("error"),
-        scores(A, B).append_column("extra", pa.array([1, 2])),
-        scores(A, B).select([*SCORES.names[1:], "trace_id"]),
-    ],
-    ids=["short", "long", "order", "stranger", "empty", "missing", "extra", "columns"],
-)
-def test_scores_of_anything_else_are_refused_by_name(root, table):
-    root.write_table(score_name("model", "key"), table)
-    with pytest.raises(StoreError) as caught:
-        read_scores(root, "model", "key", IDS)
-    message = str(caught.value)
-    assert message.startswith(f"{root.uri}/scores/model/key.parquet: its {table.num_rows} rows")
-    assert "the 2 traces of part key; delete it and rerun" in message
-
-
-def test_missing_scores_are_named(root):
-    with pytest.raises(StoreError, match=r"scores/model/key\.parquet: cannot be read"):
-        read_scores(root, "model", "key", IDS)
-
-
-def test_scored_parts_are_those_of_one_model(root):
-    root.write_table(score_name("model", "a"), scores(A))
-    root.write_table(score_name("model", "b"), scores(B))
-    root.write_table(score_name("model-2", "c"), scores(B))
-    assert scored_parts(root, "model") == {"a", "b"}
-    assert scored_parts(root, "model-3") == set()
 
 
 # Buckets

@@ -1,0 +1,139 @@
+"""One model's scores of parts: whole, in pieces, and what is refused."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rdpt_ray.errors import StoreError
+from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.schemas import SCORES
+from rdpt_ray.storage.scores import (
+    is_pruned,
+    read_partial,
+    read_scores,
+    score_name,
+    scored_parts,
+    unread,
+    write_scores,
+)
+
+IDS = ["a", "b"]
+
+
+@pytest.fixture
+def root(tmp_path):
+    return Root(str(tmp_path))
+
+
+def row(trace_id, sums=(-1.0, None), tokens=(2, 0), error=None):
+    filled = {"sum_logprob": list(sums), "num_tokens": list(tokens)}
+    return {**dict.fromkeys(SCORES.names), "trace_id": trace_id, "error": error, **filled}
+
+
+def scores(*ids):
+    return pa.Table.from_pylist([row(trace_id) for trace_id in ids], SCORES)
+
+
+def test_scores_of_exactly_these_traces_are_read(root):
+    root.write_table(score_name("model", "key"), scores("a", "b"))
+    assert read_scores(root, "model", "key", IDS) == scores("a", "b").to_pylist()
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        scores("a"),
+        scores("a", "b", "b"),
+        scores("b", "a"),
+        scores("a", "c"),
+        scores(),
+        scores("a", "b").drop_columns("error"),
+        scores("a", "b").append_column("extra", pa.array([1, 2])),
+        scores("a", "b").select([*SCORES.names[1:], "trace_id"]),
+    ],
+    ids=["short", "long", "order", "stranger", "empty", "missing", "extra", "columns"],
+)
+def test_scores_of_anything_else_are_refused_by_name(root, table):
+    root.write_table(score_name("model", "key"), table)
+    with pytest.raises(StoreError) as caught:
+        read_scores(root, "model", "key", IDS)
+    message = str(caught.value)
+    assert message.startswith(f"{root.uri}/scores/model/key.parquet: its {table.num_rows} rows")
+    assert "the 2 traces of part key; delete it and rerun" in message
+
+
+def test_scored_parts_are_those_of_one_model(root):
+    root.write_table(score_name("model", "a"), scores("a"))
+    root.write_table(score_name("model", "b"), scores("b"))
+    root.write_table(score_name("model-2", "c"), scores("b"))
+    assert scored_parts(root, "model") == {"a", "b"}
+    assert scored_parts(root, "model-3") == set()
+
+
+# In pieces
+
+GIVEN_UP = "pruned: 3 of 9 tokens read"
+
+
+def test_a_trace_without_scores_is_unread_and_says_so(root):
+    assert read_scores(root, "model", "key", IDS) == [unread("a"), unread("b")]
+    assert is_pruned(unread("a"))
+    assert not is_pruned(row("a"))
+    assert not is_pruned(row("a", error="nonfinite_score: 1 of 2 log-probabilities"))
+
+
+def test_pieces_become_the_whole_file(root):
+    write_scores(root, "model", "key", IDS, [row("b")])
+    assert scored_parts(root, "model") == set()
+    assert read_scores(root, "model", "key", IDS) == [unread("a"), row("b")]
+    write_scores(root, "model", "key", IDS, [row("b"), row("a")])
+    assert scored_parts(root, "model") == {"key"}
+    assert read_scores(root, "model", "key", IDS) == [row("a"), row("b")]
+
+
+def test_the_most_that_was_read_of_a_trace_counts(root):
+    little, more = (
+        row("a", (-1.0, None), (2, None), GIVEN_UP),
+        row("a", (-1.0, -2.0), (2, 1), GIVEN_UP),
+    )
+    for rows in ([more], [little, row("b")], [little]):
+        write_scores(root, "model", "key", IDS, rows)
+    assert read_partial(root, "model", "key", IDS) == {"a": more, "b": row("b")}
+    write_scores(root, "model", "key", IDS, [row("a")])
+    assert read_partial(root, "model", "key", IDS)["a"] == row("a")
+    assert scored_parts(root, "model") == set(), "no file says that it is the whole part"
+
+
+def test_a_trace_given_up_keeps_the_part_open(root):
+    write_scores(root, "model", "key", IDS, [row("a", error=GIVEN_UP), row("b")])
+    assert scored_parts(root, "model") == set()
+
+
+def test_an_error_is_a_result(root):
+    failed = row("a", error="context_exceeded: 9 tokens, the model reads at most 8")
+    write_scores(root, "model", "key", IDS, [failed, row("b")])
+    assert scored_parts(root, "model") == {"key"}
+
+
+def test_a_piece_about_strangers_is_refused_by_name(root):
+    write_scores(root, "model", "key", ["c", "d"], [row("c")])
+    with pytest.raises(
+        StoreError, match=r"partial/model/key/\w+\.parquet: it is not about traces of"
+    ):
+        read_scores(root, "model", "key", IDS)
+
+
+def test_nothing_read_leaves_no_file(root):
+    write_scores(root, "model", "key", IDS, [])
+    assert root.names("") == []
+
+
+@given(st.lists(st.sets(st.sampled_from("abcd")), max_size=5))
+def test_any_order_of_pieces_gives_the_same_rows(tmp_path_factory, pieces):
+    stores = [Root(str(tmp_path_factory.mktemp("store"))) for _ in range(2)]
+    for store, order in zip(stores, (pieces, pieces[::-1]), strict=True):
+        for piece in order:
+            write_scores(store, "m", "key", list("abcd"), [row(trace_id) for trace_id in piece])
+    one, other = (read_scores(store, "m", "key", list("abcd")) for store in stores)
+    assert one == other
