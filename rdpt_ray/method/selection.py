@@ -1,125 +1,137 @@
-"""Which candidates of a prompt to keep. A policy gives each candidate one number; the largest wins.
+"""Which candidates of a prompt to keep: a policy by name, and the order in which its numbers put them.
 
-Policies are plain functions `(Candidate) -> float`, listed by name in `POLICIES`; ties are always broken
-the same way: fewer sentences first, then the smaller trace_id. Formulas: the paper (teacher_count and its
-ablations teacher_ratio, fewest, longest, random), GRAPE (arXiv 2502.04194), MiniPLM difference sampling
-(arXiv 2410.17215) adapted to one prompt's candidates.
+`POLICIES` are those of `method.policies`; an installed distribution adds its own in the entry point group
+`rdpt_ray.policies`: a function from all candidates of a prompt to one number each, with an attribute
+`needs` if it does not read the teacher or reads more. Ties are always broken the same way: fewer sentences
+first, then the smaller trace_id.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
+from rdpt_ray.method.budget import Cut, Entry, cut_at_budget
+from rdpt_ray.method.candidate import Candidate, RoleScores
+from rdpt_ray.method.extensions import extension, extension_names, unknown_name
+from rdpt_ray.method.policies import (
+    Policy,
+    aslec,
+    fewest,
+    grape,
+    ifd,
+    lark,
+    longest,
+    miniplm_difference,
+    random,
+    rsr,
+    shortest,
+    teacher_count,
+    teacher_ratio,
+)
+from rdpt_ray.method.pruning import rank_key
 
-from rdpt_ray.method.provenance import CODES, Provenance
+__all__ = [
+    "NEEDS",
+    "POLICIES",
+    "Candidate",
+    "Cut",
+    "Entry",
+    "Policy",
+    "Ranked",
+    "RoleScores",
+    "aslec",
+    "cut_at_budget",
+    "fewest",
+    "grape",
+    "ifd",
+    "lark",
+    "longest",
+    "miniplm_difference",
+    "needs",
+    "policy_named",
+    "random",
+    "rank_candidates",
+    "rsr",
+    "shortest",
+    "teacher_count",
+    "teacher_ratio",
+]
 
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One trace of a prompt, as the policies see it. Arrays have one entry per sentence."""
-
-    trace_id: str
-    num_chars: int
-    """Length of the canonical response in characters."""
-    classes: NDArray[np.int8]
-    """Codes of `method.provenance` (three-way); -1 where there is no class."""
-    teacher_sums: NDArray[np.float64]
-    teacher_tokens: NDArray[np.int64]
-    student_sums: NDArray[np.float64]
-    student_tokens: NDArray[np.int64]
-
-    @property
-    def num_sentences(self) -> int:
-        """Sentences of the response, scored or not."""
-        return len(self.classes)
-
-
-Policy = Callable[[Candidate], float]
-
-
-def num_teacher(candidate: Candidate) -> int:
-    """How many of the candidate's sentences are TEACHER."""
-    return int(np.count_nonzero(candidate.classes == CODES[Provenance.TEACHER]))
-
-
-def teacher_count(candidate: Candidate) -> float:
-    """Absolute number of Teacher sentences: the paper's teacher-guided selection."""
-    return float(num_teacher(candidate))
-
-
-def teacher_ratio(candidate: Candidate) -> float:
-    """Share of Teacher sentences (the paper's ablation "ratio")."""
-    return num_teacher(candidate) / max(candidate.num_sentences, 1)
-
-
-def fewest(candidate: Candidate) -> float:
-    """Fewest Teacher sentences (the paper's adverse control)."""
-    return float(-num_teacher(candidate))
-
-
-def longest(candidate: Candidate) -> float:
-    """Most characters; characters because they depend on no model's tokenizer."""
-    return float(candidate.num_chars)
-
-
-def shortest(candidate: Candidate) -> float:
-    """Fewest characters."""
-    return float(-candidate.num_chars)
-
-
-def random(candidate: Candidate, *, seed: int = 0) -> float:
-    """A number in [0, 1) that depends on the seed and the trace alone, so order and workers do not matter."""
-    digest = hashlib.sha256(f"{seed}:{candidate.trace_id}".encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48
-
-
-def mean_logprob(sums: NDArray[np.float64], tokens: NDArray[np.int64]) -> float:
-    """Mean log-probability of all response tokens; -inf when nothing was scored."""
-    num_tokens = int(tokens.sum())
-    return float(np.nansum(sums)) / num_tokens if num_tokens else -np.inf
-
-
-def grape(candidate: Candidate) -> float:
-    """Highest mean log-probability under the student to be trained (GRAPE)."""
-    return mean_logprob(candidate.student_sums, candidate.student_tokens)
-
-
-def miniplm_difference(candidate: Candidate) -> float:
-    """Mean teacher minus mean student log-ratio, per character so that two tokenizers compare.
-
-    MiniPLM takes the difference of mean token losses under one tokenizer; with two tokenizers the sums are
-    divided by the same number of characters instead.
-    """
-    difference = np.nansum(candidate.teacher_sums) - np.nansum(candidate.student_sums)
-    return float(difference) / max(candidate.num_chars, 1)
-
+GROUP = "rdpt_ray.policies"
 
 POLICIES: dict[str, Policy] = {
-    policy.__name__: policy
-    for policy in (
-        teacher_count,
-        teacher_ratio,
-        fewest,
-        longest,
-        shortest,
-        random,
-        grape,
-        miniplm_difference,
-    )
+    "teacher_count": teacher_count,
+    "teacher_ratio": teacher_ratio,
+    "fewest": fewest,
+    "longest": longest,
+    "shortest": shortest,
+    "random": random,
+    "grape": grape,
+    "rsr": rsr,
+    "ifd": ifd,
+    "lark": lark,
+    "aslec": aslec,
+    "miniplm_difference": miniplm_difference,
 }
+
+NEEDS: dict[str, frozenset[str]] = {
+    "teacher_count": frozenset({"teacher"}),
+    "teacher_ratio": frozenset({"teacher"}),
+    "fewest": frozenset({"teacher"}),
+    "longest": frozenset(),
+    "shortest": frozenset(),
+    "random": frozenset(),
+    "grape": frozenset(),
+    "rsr": frozenset({"rank"}),
+    "ifd": frozenset({"unprompted"}),
+    "lark": frozenset({"brier"}),
+    "aslec": frozenset(),
+    "miniplm_difference": frozenset({"teacher"}),
+}
+"""What each policy reads beyond lengths and the student's log-probabilities."""
+
+OUTRANKED = "outranked"
+BELOW_MIN_SCORE = "below_min_score"
+NOT_CHOOSABLE = "not_choosable"
 
 
 def policy_named(name: str, *, seed: int = 0) -> Policy:
-    """The policy called `name`, with the seed bound where it needs one.
+    """The policy called `name`, built in or from an installed distribution.
+
+    Args:
+        name: A key of `POLICIES`, or an entry point's name; the built-in one wins.
+        seed: Bound to the policy `random`; no other takes one.
 
     Raises:
-        KeyError: if there is no such policy.
+        KeyError: if there is no such policy; names the nearest.
+        ConfigError: if a distribution's policy cannot be loaded.
     """
-    policy = POLICIES[name]
-    return partial(random, seed=seed) if policy is random else policy
+    if name == "random":
+        return partial(random, seed=seed)
+    return POLICIES[name] if name in POLICIES else _from_distribution(name)
+
+
+def needs(name: str) -> frozenset[str]:
+    """What a policy reads beyond lengths and the student's log-probabilities.
+
+    Returns:
+        A subset of {"teacher", "rank", "brier", "unprompted"}. A distribution's policy says it in an
+        attribute `needs`; without one it is given the teacher.
+
+    Raises:
+        KeyError, ConfigError: as `policy_named`.
+    """
+    if name in NEEDS:
+        return NEEDS[name]
+    return frozenset(getattr(_from_distribution(name), "needs", {"teacher"}))
+
+
+def _from_distribution(name: str) -> Policy:
+    declared = extension_names(GROUP)
+    if name not in declared:
+        raise KeyError(f"no policy {name!r}; {unknown_name(name, [*POLICIES, *declared])}")
+    policy, _ = extension(GROUP, name)
+    return policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +142,22 @@ class Ranked:
     selection_score: float
     rank: int
     """1 is best."""
-    selected: bool
+    drop_reason: str | None
+    """None: selected. Otherwise "not_choosable" (the score is NaN), "below_min_score" or "outranked"; the
+    first of these that holds."""
+
+    @property
+    def selected(self) -> bool:
+        """Whether the candidate is kept."""
+        return self.drop_reason is None
 
 
 def rank_candidates(
-    candidates: Iterable[Candidate], policy: Policy, *, per_prompt: int = 1
+    candidates: Iterable[Candidate],
+    policy: Policy,
+    *,
+    per_prompt: int = 1,
+    min_score: float | None = None,
 ) -> list[Ranked]:
     """Rank one prompt's candidates by a policy and keep the first `per_prompt`.
 
@@ -142,20 +165,42 @@ def rank_candidates(
 
     Args:
         candidates: All candidates of one prompt; their order does not matter.
-        policy: Gives each candidate its score; the largest wins.
-        per_prompt: How many to select.
+        policy: Gives each candidate its score; the largest wins, NaN is not to be chosen.
+        per_prompt: The most to select.
+        min_score: The least score of a selected candidate, or None.
 
     Returns:
         One `Ranked` per candidate, best first.
+
+    Raises:
+        ValueError: if the policy gives more or fewer numbers than there are candidates, or needs a
+            signal that was not measured.
     """
-    scored = [(policy(candidate), candidate) for candidate in candidates]
-    scored.sort(key=lambda pair: _order(*pair))
+    # Sorted first, so that not even a policy that adds up its candidates depends on their order.
+    group = sorted(candidates, key=lambda candidate: candidate.trace_id)
+    scores = [float(score) for score in policy(group)]
+    if len(scores) != len(group):
+        raise ValueError(
+            f"the policy gave {len(scores)} numbers for {len(group)} candidates: expected one each"
+        )
+    keys = [
+        rank_key(score, candidate.num_sentences, candidate.trace_id)
+        for score, candidate in zip(scores, group, strict=True)
+    ]
     return [
-        Ranked(candidate.trace_id, score, place, place <= per_prompt)
-        for place, (score, candidate) in enumerate(scored, start=1)
+        _ranked(group[index].trace_id, scores[index], place, per_prompt, min_score)
+        for place, index in enumerate(sorted(range(len(group)), key=keys.__getitem__), start=1)
     ]
 
 
-def _order(score: float, candidate: Candidate) -> tuple[bool, float, int, str]:
-    is_nan = bool(np.isnan(score))
-    return (is_nan, 0.0 if is_nan else -score, candidate.num_sentences, candidate.trace_id)
+def _ranked(
+    trace_id: str, score: float, place: int, per_prompt: int, min_score: float | None
+) -> Ranked:
+    reason = None
+    if score != score:
+        reason = NOT_CHOOSABLE
+    elif min_score is not None and score < min_score:
+        reason = BELOW_MIN_SCORE
+    elif place > per_prompt:
+        reason = OUTRANKED
+    return Ranked(trace_id, score, place, reason)

@@ -18,15 +18,13 @@ from numpy.typing import NDArray
 
 from rdpt_ray.config import FiltersConfig, SelectionConfig, ThresholdsConfig
 from rdpt_ray.method.provenance import NAMES, classify_codes, sentence_prob
-from rdpt_ray.method.selection import Candidate, num_teacher, policy_named, rank_candidates
+from rdpt_ray.method.selection import Candidate, RoleScores, policy_named, rank_candidates
 from rdpt_ray.method.summary import Example, Point, Summary
 from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder
 from rdpt_ray.storage.schemas import CONTENT, PROVENANCE, QUARANTINE, SELECTED
 from rdpt_ray.storage.scores import read_scores
-
-OUTRANKED = "outranked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +75,7 @@ class _Scored:
     """One trace with its row's facts, its scores under each role and its classes."""
 
     row: dict[str, Any]
-    sums: dict[str, NDArray[np.float64]]
-    tokens: dict[str, NDArray[np.int64]]
+    scores: dict[str, RoleScores]
     probs: dict[str, NDArray[np.float64]]
     classes: NDArray[np.int8]
 
@@ -87,10 +84,8 @@ class _Scored:
             trace_id=self.row["trace_id"],
             num_chars=len(self.row["response"]),
             classes=self.classes,
-            teacher_sums=self.sums["teacher"],
-            teacher_tokens=self.tokens["teacher"],
-            student_sums=self.sums["student"],
-            student_tokens=self.tokens["student"],
+            teacher=self.scores["teacher"],
+            student=self.scores["student"],
         )
 
 
@@ -156,11 +151,8 @@ def _fault(scores: dict[str, dict[str, Any]]) -> dict[str, str] | None:
 def _classified(
     trace: dict[str, Any], scores: dict[str, dict[str, Any]], thresholds: ThresholdsConfig
 ) -> _Scored:
-    sums = {
-        role: np.array(score["sum_logprob"], dtype=np.float64) for role, score in scores.items()
-    }
-    tokens = {role: np.array(score["num_tokens"], dtype=np.int64) for role, score in scores.items()}
-    probs = {role: sentence_prob(sums[role], tokens[role]) for role in scores}
+    by_role = {role: _role_scores(score) for role, score in scores.items()}
+    probs = {role: sentence_prob(each.sums, each.tokens) for role, each in by_role.items()}
     classes = classify_codes(
         probs["teacher"],
         probs["student"],
@@ -168,7 +160,20 @@ def _classified(
         alpha=thresholds.alpha,
         beta=thresholds.beta,
     )
-    return _Scored(trace, sums, tokens, probs, classes)
+    return _Scored(trace, by_role, probs, classes)
+
+
+def _role_scores(score: dict[str, Any]) -> RoleScores:
+    def values(column: str) -> NDArray[np.float64] | None:
+        return None if score[column] is None else np.array(score[column], dtype=np.float64)
+
+    return RoleScores(
+        sums=np.array(score["sum_logprob"], dtype=np.float64),
+        tokens=np.array(score["num_tokens"], dtype=np.int64),
+        first=values("first_logprob"),
+        ranks=values("sum_rank"),
+        briers=values("sum_brier"),
+    )
 
 
 def failed_filter(row: dict[str, Any], filters: FiltersConfig) -> str | None:
@@ -208,7 +213,7 @@ def _select_prompts(
                 by_id[ranked.trace_id],
                 ranked.selection_score,
                 ranked.rank,
-                drop_reason=None if ranked.selected else OUTRANKED,
+                drop_reason=ranked.drop_reason,
             )
     return outcome
 
@@ -222,7 +227,7 @@ def _outcome(
 ) -> dict[str, Any]:
     return {
         "num_sentences": len(item.classes),
-        "num_teacher": num_teacher(item.candidate()),
+        "num_teacher": item.candidate().num_teacher,
         "selection_score": score,
         "rank": rank,
         "selected": drop_reason is None,

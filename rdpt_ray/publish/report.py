@@ -34,6 +34,10 @@ POLICY_WORDS = {
     "shortest": "with the fewest characters",
     "random": "drawn at random",
     "grape": "that the student finds most likely",
+    "rsr": "with the lowest ratio of rank to surprisal under the student",
+    "ifd": "for which the prompt helps the student least, but does help",
+    "lark": "from which the student is estimated to learn most",
+    "aslec": "that the student finds most likely, each sentence's first token aside",
     "miniplm_difference": "whose likelihood differs most between teacher and student",
 }
 """How the page says in its second sentence what a policy selects."""
