@@ -4,6 +4,7 @@ Unknown keys are refused with the nearest known one; a wrong config always fails
 """
 
 import difflib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -13,58 +14,166 @@ from pydantic import (
     BaseModel,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from rdpt_ray.errors import ConfigError
-from rdpt_ray.method.selection import POLICIES
-from rdpt_ray.method.sentences import SPLITTERS
+from rdpt_ray.method.divergence import DIVERGENCES
+from rdpt_ray.method.pruning import can_prune
+from rdpt_ray.method.selection import policy_named
+from rdpt_ray.method.sentences import splitter_named
 from rdpt_ray.model_config import ModelConfig, Section
 
-Role = Literal["teacher", "student", "distilled"]
+Role = str
+"""teacher, student (the original one) or distilled; teacher:NAME where each teacher reads its own traces,
+and unprompted, the student reading responses without their prompts, where a policy compares."""
+
+LAYOUTS = (
+    "plain",
+    "rdpt",
+    "openthoughts3",
+    "openthoughts2",
+    "openthoughts-114k",
+    "openthoughts-114k-metadata",
+    "bespoke-stratos",
+    "acereason-1.1-sft",
+    "openr1-math-220k",
+    "mixture-of-thoughts",
+    "limo",
+    "s1k-1.1",
+    "llama-nemotron-post-training",
+    "nemotron-post-training",
+    "am-deepseek-r1-distilled",
+    "multilingual-thinking",
+)
+"""The datasets that `input.format` can name; how each is read is in `rdpt_ray.storage.layouts`."""
+
+
+class DefaultsConfig(Section):
+    """Facts about the traces that a row does not state itself."""
+
+    license: str | None = Field(default=None, min_length=1)
+    source: str | None = Field(default=None, min_length=1)
+    teacher_name: str | None = Field(default=None, min_length=1)
 
 
 class InputConfig(Section):
-    """Where the teacher traces are and which columns hold what."""
+    """Where the teacher traces are and which columns hold what (docs/inputs.md)."""
 
     path: str | list[str]
     """A file, a folder, a glob, or a list of them; local or any fsspec URI (s3://, gs://, hf://)."""
-    format: Literal["auto", "parquet", "jsonl"] = "auto"
-    """auto goes by the file's ending: .parquet, .jsonl, .jsonl.zst, .jsonl.gz (also .ndjson, .json)."""
+    format: Literal[("auto", "parquet", "jsonl", *LAYOUTS)] = "auto"  # pyright: ignore[reportInvalidTypeForm]
+    """auto goes by the file's ending: .parquet, .jsonl, .jsonl.zst, .jsonl.gz (also .ndjson, .json), and
+    recognises the dataset; parquet and jsonl say what the files are, whatever their endings; a layout's
+    name says which dataset they are of."""
     columns: dict[str, str] = Field(default_factory=dict)
-    """Canonical name -> the input's column, where they differ, for example {response: output}."""
+    """Canonical name -> the input's column, where they differ, for example {response: output}; given,
+    nothing is recognised."""
+    defaults: DefaultsConfig = DefaultsConfig()
     limit: int | None = Field(default=None, ge=1)
     """Read only the first rows of each file; for trying things out."""
+
+    @model_validator(mode="after")
+    def _one_way_to_read(self) -> Self:
+        if self.columns and self.format in LAYOUTS and self.format != "plain":
+            raise PydanticCustomError(
+                "layout_and_columns",
+                "format names a layout, which knows its columns: leave out columns, or set format: plain",
+            )
+        return self
 
 
 class SplitConfig(Section):
     """What the provenance of a response is traced in."""
 
-    unit: Literal[tuple(SPLITTERS)] = "sentence"  # pyright: ignore[reportInvalidTypeForm]
-    """sentence, line, paragraph, or paper_regex (docs/method.md)."""
+    unit: str = "sentence"
+    """sentence, line, paragraph, paper_regex, or the name of an installed extension (docs/method.md)."""
+
+    @field_validator("unit")
+    @classmethod
+    def _is_there(cls, unit: str) -> str:
+        return _known_name("splitter", unit, splitter_named)
 
 
 class ModelsConfig(Section):
     """One model per role; student is the original one, before distillation."""
 
-    teacher: ModelConfig
+    teacher: ModelConfig | None = None
+    """Reads every trace; with `teachers`, those whose `teacher_name` is none of theirs."""
+    teachers: dict[str, ModelConfig] = Field(default_factory=dict)
+    """teacher_name -> the model that wrote the traces of that name, and reads only them."""
     student: ModelConfig
     distilled: ModelConfig | None = None
 
-    def by_role(self) -> dict[Role, ModelConfig]:
-        """The configured models in the order they score: the cheap student first."""
-        models: dict[Role, ModelConfig] = {"student": self.student, "teacher": self.teacher}
-        if self.distilled is not None:
-            models["distilled"] = self.distilled
-        return models
+    @model_validator(mode="after")
+    def _some_teacher(self) -> Self:
+        if self.teacher is None and not self.teachers:
+            raise PydanticCustomError("no_teacher", "expected teacher, or teachers by their names")
+        return self
 
 
 class ThresholdsConfig(Section):
-    """When two probabilities differ (docs/method.md)."""
+    """When two models differ on a sentence (docs/method.md)."""
 
-    alpha: float = Field(default=0.1, ge=0, le=1)
-    beta: float = Field(default=0.1, ge=0, le=1)
+    divergence: Literal[tuple(DIVERGENCES)] = "prob_difference"  # pyright: ignore[reportInvalidTypeForm]
+    """What is compared: prob_difference (the paper's), log_ratio or log_ratio_per_char (ours)."""
+    alpha: float = Field(ge=0)
+    """The models agree (SHARED); in the divergence's unit, and by default its own: 0.1 for the paper's."""
+    beta: float | Literal["auto"] = Field(ge=0)
+    """One is clearly ahead (TEACHER, STUDENT); `auto` takes it from the data, by a rule of ours."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_divergence(cls, values: Any) -> Any:
+        divergence = values.get("divergence", "prob_difference") if isinstance(values, dict) else None
+        if divergence not in DIVERGENCES:
+            return values
+        known = DIVERGENCES[divergence]
+        return {"alpha": known.alpha, "beta": known.beta, **values}
+
+    @model_validator(mode="after")
+    def _within_the_divergence(self) -> Self:
+        for name in ("alpha", "beta"):
+            value = getattr(self, name)
+            if self.divergence == "prob_difference" and value != "auto" and value > 1:
+                raise PydanticCustomError(
+                    "threshold", "{name}: expected at most 1, probabilities differ by no more", {"name": name}
+                )
+        return self
+
+
+class DuplicatesConfig(Section):
+    """Near-duplicates to drop, by the Jaccard similarity of their word n-grams (docs/duplicates.md)."""
+
+    prompts: float | None = Field(default=0.9, ge=0.5, le=1)
+    """Of prompts at least this similar, with the same numbers, one is kept; null: no prompt is dropped."""
+    traces: float | None = Field(default=0.9, ge=0.5, le=1)
+    """Of responses at least this similar, whatever their prompts, one is kept; null: none is dropped."""
+    ngram: int = Field(default=3, ge=1, le=13)
+    """Words per n-gram."""
+
+
+class EvaluationSetConfig(Section):
+    """One evaluation set that no trace may hold an item of."""
+
+    path: str | list[str]
+    """As `input.path`: a file, a folder, a glob, or a list of them; any fsspec URI."""
+    format: Literal["auto", "parquet", "jsonl"] = "auto"
+    columns: list[str] = Field(min_length=1)
+    """Columns of text; each is compared on its own."""
+
+
+class ContaminationConfig(Section):
+    """Evaluation sets to keep out of the training data (docs/duplicates.md)."""
+
+    sets: dict[str, EvaluationSetConfig] = Field(min_length=1)
+    """Name -> set; the name is shown in reasons and reports."""
+    ngram: int = Field(default=13, ge=5, le=50)
+    """A trace that shares this many words in a row with an item is dropped."""
+    responses: bool = False
+    """Compare responses too; without, prompts only."""
 
 
 class FiltersConfig(Section):
@@ -78,6 +187,10 @@ class FiltersConfig(Section):
     max_chars: int | None = Field(default=None, ge=0)
     licenses: list[str] | None = None
     """Keep only rows with one of these licences; a null fails."""
+    duplicates: DuplicatesConfig | None = None
+    """Drop near-duplicate prompts and traces; null: only exact duplicates are set aside, at ingestion."""
+    contamination: ContaminationConfig | None = None
+    """Drop traces that hold items of evaluation sets."""
 
     @model_validator(mode="after")
     def _some_length_passes(self) -> Self:
@@ -86,14 +199,43 @@ class FiltersConfig(Section):
         return self
 
 
+class BudgetConfig(Section):
+    """How much may be selected in all: the best by their score, to the last that fits (docs/method.md)."""
+
+    rows: int | None = Field(default=None, ge=1)
+    tokens: int | None = Field(default=None, ge=1)
+    """Of the responses, by the student's tokenizer."""
+
+
 class SelectionConfig(Section):
     """Which candidates of a prompt are kept."""
 
-    policy: Literal[tuple(POLICIES)] = "teacher_count"  # pyright: ignore[reportInvalidTypeForm]
+    policy: str = "teacher_count"
+    """A policy of docs/method.md, or the name of an installed extension."""
     per_prompt: int = Field(default=1, ge=1)
     seed: int = 0
     """Used by the policy `random` only."""
+    min_score: float | None = None
+    """Keep nothing with a smaller selection_score."""
+    budget: BudgetConfig = BudgetConfig()
     filters: FiltersConfig = FiltersConfig()
+    prune: bool = False
+    """Let the teacher read only what the selection depends on; the others stay unscored (docs/pruning.md)."""
+
+    @field_validator("policy")
+    @classmethod
+    def _is_there(cls, policy: str) -> str:
+        return _known_name("policy", policy, policy_named)
+
+    @model_validator(mode="after")
+    def _can_be_pruned(self) -> Self:
+        if self.prune and not can_prune(self.policy):
+            raise PydanticCustomError(
+                "prune",
+                "prune: the policy {policy} needs every candidate read (docs/pruning.md)",
+                {"policy": self.policy},
+            )
+        return self
 
 
 class ReportConfig(Section):
@@ -118,6 +260,32 @@ class CurateConfig(Section):
     store: str = Field(min_length=1)
     """URI of the store: a local folder, s3://, gs:// or any fsspec file system."""
     report: ReportConfig = ReportConfig()
+
+    @model_validator(mode="after")
+    def _pruned_is_unread(self) -> Self:
+        """What needs every trace read cannot go with reading only some."""
+        if not self.selection.prune:
+            return self
+        if self.thresholds.beta == "auto":
+            raise PydanticCustomError(
+                "prune", "selection.prune needs a number for thresholds.beta: auto looks at every sentence"
+            )
+        teachers = (self.models.teacher, *self.models.teachers.values())
+        if any(model is not None and model.keep_token_logprobs for model in teachers):
+            raise PydanticCustomError(
+                "prune", "selection.prune does not go with keep_token_logprobs of a teacher"
+            )
+        return self
+
+
+def _known_name(what: str, name: str, find: Callable[[str], Any]) -> str:
+    """The name, if there is such a thing."""
+    try:
+        find(name)
+    except (KeyError, ConfigError) as error:
+        said = str(error.args[0]) if error.args else str(error)
+        raise PydanticCustomError(what, "{said}", {"said": said}) from error
+    return name
 
 
 def load_config(uri: str | Path, overrides: list[str] | None = None) -> CurateConfig:
@@ -193,11 +361,15 @@ def _describe(fault: Any) -> str:
 def _known_keys(sections: list[str]) -> list[str]:
     model: type[BaseModel] = CurateConfig
     for section in sections:
-        annotation = model.model_fields[section].annotation
-        options = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(
-            option
-            for option in options
-            if isinstance(option, type) and issubclass(option, BaseModel)
-        )
+        if section in model.model_fields:  # else the key of a mapping of sections
+            inner = _sections_in(model.model_fields[section].annotation)
+            model = next(inner, model)
     return list(model.model_fields)
+
+
+def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections that an annotation names, also inside mappings and unions."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _sections_in(argument)
