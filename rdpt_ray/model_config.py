@@ -12,6 +12,18 @@ from pydantic_core import PydanticCustomError
 
 Engine = Literal["transformers", "vllm", "openai", "precomputed"]
 Signal = Literal["rank", "brier"]
+EnvelopeName = Literal[
+    "auto",
+    "none",
+    "think",
+    "glm4",
+    "nemotron3_nano",
+    "nemotron3_ultra",
+    "lfm2_5",
+    "gemma4",
+    "gpt_oss",
+    "muse_glimmer",
+]
 
 
 class Section(BaseModel):
@@ -156,6 +168,17 @@ class RecordedConfig(Section):
         return self.join or self.id_column
 
 
+class EnvelopeConfig(Section):
+    """Markup around reasoning and answer, written out (docs/templates.md)."""
+
+    think_open: str
+    """Between the generation prompt and the reasoning."""
+    think_close: str
+    """Between the reasoning and the answer."""
+    answer_open: str | None = None
+    """Between the generation prompt and an answer without reasoning; None: opener and close."""
+
+
 class ModelConfig(Section):
     """A model that scores, and how."""
 
@@ -170,6 +193,9 @@ class ModelConfig(Section):
     """A Jinja file that replaces the tokenizer's own template; needed by base models without one."""
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Passed to the chat template, for example {enable_thinking: false}."""
+    envelope: EnvelopeName | EnvelopeConfig = "auto"
+    """The markup the model reads around reasoning and answer, unscored (docs/templates.md): what its chat
+    template shows (auto), none, a family's, or {think_open: ..., think_close: ...}."""
     token_budget: int = Field(default=8192, ge=1)
     """Tokens of one forward pass; bounds the memory. Does not change the scores."""
     pack_weights: bool = True

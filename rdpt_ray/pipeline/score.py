@@ -30,7 +30,7 @@ from rdpt_ray.storage.schemas import SCORES
 from rdpt_ray.storage.scores import score_name
 from rdpt_ray.storage.token_scores import token_name
 
-READ = ["trace_id", "messages", "response", "sentences", "metadata"]
+READ = ["trace_id", "messages", "response", "answer_start", "sentences", "metadata"]
 """The columns of a part that scoring looks at."""
 
 SELF_ENDED = 70
@@ -230,4 +230,11 @@ def _as_now_told(traces: list[Trace], store: Root, ledger: str) -> list[Trace]:
 
 def _trace(row: dict[str, Any]) -> Trace:
     spans = [(span["start"], span["end"]) for span in row["sentences"]]
-    return Trace(row["messages"], row["response"], spans, row["trace_id"], row["metadata"])
+    return Trace(
+        row["messages"],
+        row["response"],
+        spans,
+        row["trace_id"],
+        row["metadata"],
+        row["answer_start"],
+    )

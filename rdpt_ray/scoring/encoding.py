@@ -2,7 +2,8 @@
 
 The prompt is rendered by the model's own chat template with the generation prompt on; the canonical
 response follows, tokenised on its own, and the ids are concatenated. So the boundary is the same for
-every model, and no template ever rewrites the scored text (docs/method.md, "What a model reads").
+every model, and no template ever rewrites the scored text (docs/method.md, "What a model reads"). Where
+the model expects markup around reasoning and answer, it reads it, unscored (docs/templates.md).
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,16 @@ from numpy.typing import NDArray
 from transformers import AddedToken, AutoTokenizer, PreTrainedTokenizerBase
 
 from rdpt_ray.errors import ModelError
+from rdpt_ray.method.alignment import Span
 from rdpt_ray.scoring.engine import TokenSequence
+from rdpt_ray.scoring.envelopes import (
+    NONE,
+    Envelope,
+    before_answer,
+    before_reasoning,
+    halves,
+    is_closed,
+)
 from rdpt_ray.scoring.offsets import repair
 from rdpt_ray.scoring.templates import with_fixed_date
 
@@ -31,25 +41,37 @@ TEMPLATE_FAULTS = (
 )
 """What `encode` can raise: a template is a program from the model's repository, run on untrusted text."""
 
+BLANKS = 16
+"""Tokens of white space that may follow a generation prompt's markup; templates write one or two."""
+
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """One trace as token ids."""
 
     sequence: TokenSequence
+    """Markup before the first of the response's own tokens is counted to the prompt."""
+    own: NDArray[np.int64]
+    """[R] which of the sequence's response tokens are the response's own; the others are markup."""
     spans: NDArray[np.int64]
-    """[R, 2] character offsets of the response's tokens in the response."""
+    """[R, 2] their character offsets in the response."""
 
 
 class TraceEncoder:
-    """A tokenizer with its chat template."""
+    """A tokenizer with its chat template and envelope."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, template_kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        template_kwargs: dict[str, Any],
+        envelope: Envelope = NONE,
+    ) -> None:
         """Wrap a loaded tokenizer; it is the encoder's from here on.
 
         Args:
             tokenizer: A fast tokenizer with a chat template.
             template_kwargs: Passed to the template at every rendering.
+            envelope: What to put around the halves of every response.
 
         Raises:
             ModelError: if the tokenizer has no character offsets or no chat template.
@@ -75,20 +97,38 @@ class TraceEncoder:
         self._tokenizer = tokenizer
         self._template = with_fixed_date(template)
         self._template_kwargs = template_kwargs
-        self._control_ids = _mark_control_tokens(tokenizer, template)
+        self._envelope = envelope
+        written = "\0".join([template, *filter(None, envelope.texts)])
+        self._control_ids = _mark_control_tokens(tokenizer, written)
 
-    def encode(self, messages: list[Message], response: str) -> Encoded:
+    def render(self, messages: list[dict[str, Any]], *, generation_prompt: bool) -> str:
+        """What the template makes of trusted messages, as text.
+
+        Raises:
+            Exception: one of TEMPLATE_FAULTS, if the template refuses them.
+        """
+        rendered: Any = self._tokenizer.apply_chat_template(
+            messages,
+            chat_template=self._template,
+            add_generation_prompt=generation_prompt,
+            tokenize=False,
+            **self._template_kwargs,
+        )
+        return rendered
+
+    def encode(self, messages: list[Message], response: str, answer_start: int = 0) -> Encoded:
         """Token ids of one trace. Control tokens inside the texts are encoded as plain text.
 
         Args:
             messages: The prompt, each with `role` and `content`.
             response: The canonical response.
+            answer_start: Where in it the answer begins; 0 without reasoning, its length without an answer.
 
         Raises:
             Exception: one of TEMPLATE_FAULTS, if the template refuses the messages (an unknown role, say)
                 or the tokenizer reads text as a control token whatever it is told.
         """
-        prompt_ids: Any = self._tokenizer.apply_chat_template(
+        rendered: Any = self._tokenizer.apply_chat_template(
             messages,
             chat_template=self._template,
             add_generation_prompt=True,
@@ -97,8 +137,51 @@ class TraceEncoder:
             sanitize_control_tokens=True,
             **self._template_kwargs,
         )
+        prompt_ids: list[int] = list(rendered)
+        response_ids: list[int] = []
+        own: list[NDArray[np.int64]] = []
+        spans: list[NDArray[np.int64]] = []
+        for markup, span in self._layout(prompt_ids, response, answer_start):
+            (response_ids if own else prompt_ids).extend(self._markup_ids(markup))
+            ids, places = self._encode_text(response, span)
+            own.append(np.arange(len(response_ids), len(response_ids) + len(ids)))
+            spans.append(places)
+            response_ids += ids
+        sequence = TokenSequence(prompt_ids, response_ids)
+        return Encoded(sequence, np.concatenate(own), np.concatenate(spans))
+
+    def _layout(
+        self, prompt_ids: list[int], response: str, answer_start: int
+    ) -> list[tuple[str, Span]]:
+        """The parts of a response that are tokenised on their own, each after its markup."""
+        envelope = self._envelope
+        prompt = "" if envelope.is_empty else self._end_of(prompt_ids)
+        if envelope.is_empty or is_closed(prompt, envelope):
+            return [("", (0, len(response)))]
+        reasoning, answer = halves(response, answer_start)
+        if reasoning == (0, 0):
+            return [(before_answer(prompt, envelope), answer)]
+        opened = (before_reasoning(prompt, envelope), reasoning)
+        return [opened, (envelope.think_close, answer)] if answer[0] < answer[1] else [opened]
+
+    def _end_of(self, prompt_ids: list[int]) -> str:
+        """Enough of a prompt's text to see whether it ends with markup: no token is less than a byte."""
+        num_bytes = len("".join(filter(None, self._envelope.texts)).encode())
+        text: Any = self._tokenizer.decode(
+            prompt_ids[-num_bytes - BLANKS :],
+            skip_special_tokens=False,
+            clean_up_tokenization_spaces=False,
+        )
+        return text
+
+    def _markup_ids(self, markup: str) -> list[int]:
+        return self._tokenizer.encode(markup, add_special_tokens=False, verbose=False)
+
+    def _encode_text(self, response: str, span: Span) -> tuple[list[int], NDArray[np.int64]]:
+        """Ids of a part of the response, and their character offsets in the whole."""
+        text = response[slice(*span)]
         encoding = self._tokenizer(
-            response,
+            text,
             add_special_tokens=False,
             split_special_tokens=True,
             return_offsets_mapping=True,
@@ -111,20 +194,19 @@ class TraceEncoder:
             tokens = self._tokenizer.convert_ids_to_tokens(sorted(forged))
             raise ValueError(f"the tokenizer reads {tokens} in the response even as plain text")
         spans = np.array(encoding["offset_mapping"], dtype=np.int64).reshape(-1, 2)
-        sequence = TokenSequence(list(prompt_ids), list(response_ids))
-        return Encoded(sequence, repair(response, spans))
+        return response_ids, repair(text, spans) + span[0]
 
 
-def _mark_control_tokens(tokenizer: PreTrainedTokenizerBase, template: str) -> frozenset[int]:
+def _mark_control_tokens(tokenizer: PreTrainedTokenizerBase, written: str) -> frozenset[int]:
     """Have every control token known as one, so that `split_special_tokens` covers it; returns their ids.
 
-    Control tokens are the special ones and those that the template writes, as transformers has it for
+    Control tokens are the special ones and those that template and envelope write, as transformers has it for
     prompts (`sanitize_control_tokens`): many models do not flag their turn markers as special.
     """
     control: dict[int, AddedToken] = {
         index: token
         for index, token in tokenizer.added_tokens_decoder.items()
-        if token.special or (token.content in template and not token.content.isspace())
+        if token.special or (token.content in written and not token.content.isspace())
     }
     unflagged = [token for token in control.values() if not token.special]
     tokenizer.add_tokens(unflagged, special_tokens=True)
@@ -132,7 +214,11 @@ def _mark_control_tokens(tokenizer: PreTrainedTokenizerBase, template: str) -> f
 
 
 def load_encoder(
-    model: str, revision: str | None, chat_template: str | None, template_kwargs: dict[str, Any]
+    model: str,
+    revision: str | None,
+    chat_template: str | None,
+    template_kwargs: dict[str, Any],
+    envelope: Envelope = NONE,
 ) -> TraceEncoder:
     """The encoder of a local folder or Hub model.
 
@@ -141,6 +227,7 @@ def load_encoder(
         revision: Commit of a Hub model.
         chat_template: Text of a Jinja template that replaces the tokenizer's own, or None.
         template_kwargs: Passed to the template.
+        envelope: What to put around the halves of every response.
 
     Raises:
         ModelError: if there is no usable tokenizer, naming the model.
@@ -151,4 +238,4 @@ def load_encoder(
         raise ModelError(f"model {model}: its tokenizer cannot be loaded: {error}") from error
     if chat_template is not None:
         tokenizer.chat_template = chat_template
-    return TraceEncoder(tokenizer, template_kwargs)
+    return TraceEncoder(tokenizer, template_kwargs, envelope)

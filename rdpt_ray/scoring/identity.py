@@ -1,6 +1,6 @@
 """The key under which a model's scores are kept: everything that changes them, and nothing else.
 
-Weights, tokenizer, chat template and its arguments, dtype, and the engine's semantics. Batch sizes,
+Weights, tokenizer, chat template and its arguments, envelope, dtype, and the engine's semantics. Batch sizes,
 pools and hosts are not in it: they do not change a score beyond the rounding of its dtype, and are recorded
 in the manifest instead. (In float32 on CPU not even that, but for traces longer than the token budget, whose
 chunks it cuts; in half precision those are merged in half precision.)
@@ -19,13 +19,11 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import httpx, validate_repo_id
 
 from rdpt_ray.errors import ModelError
+from rdpt_ray.scoring.envelopes import NONE, Envelope
 from rdpt_ray.scoring.templates import read_template
 
 IDENTITY_SUFFIXES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
 """Files of a local folder that can change a score: weights, configs, tokenizer, template."""
-
-ENVELOPE = "none"
-"""Markup put around the response's halves for a model; version 1 puts none (docs/method.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,8 @@ class ModelIdentity:
     served: str | None = None
     """The name of the weights on a server, with the revision that the config claims for them; `weights`
     is then the tokenizer's content alone. None: the weights are loaded from `location`."""
-    envelope: str = ENVELOPE
+    envelope: Envelope = NONE
+    """Markup put around the halves of every response; its name is not part of the key."""
 
     @property
     def revision(self) -> str | None:
@@ -61,6 +60,7 @@ class ModelIdentity:
         """Readable and unique: the model's last name and 16 hex digits of all that changes its scores."""
         facts = asdict(self)
         del facts["location"]
+        facts["envelope"] = "none" if self.envelope.is_empty else self.envelope.texts
         if self.is_local:
             del facts["model"]
         canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"), default=str)
@@ -78,6 +78,7 @@ def identify(
     chat_template_kwargs: dict[str, Any],
     signals: Sequence[str] = (),
     served: str | None = None,
+    envelope: Envelope = NONE,
 ) -> ModelIdentity:
     """Pin a configured model to its content. Read here once: workers stand in other folders.
 
@@ -90,6 +91,7 @@ def identify(
         chat_template_kwargs: Passed to the template.
         signals: What is measured beside log-probabilities.
         served: The model's name on the server that scores; None if the weights are loaded here.
+        envelope: Markup around the halves of every response.
 
     Raises:
         ModelError: if a local folder holds no safetensors weights (unless they are on a server), a Hub id
@@ -111,6 +113,7 @@ def identify(
         chat_template=None if chat_template is None else read_template(chat_template),
         signals=tuple(sorted(set(signals))),
         served=served,
+        envelope=envelope,
     )
 
 

@@ -1,10 +1,13 @@
 """From a configured model to something that scores: one branch per engine."""
 
 import sys
+from dataclasses import replace
 
 from rdpt_ray.errors import ModelError
 from rdpt_ray.model_config import Engine, ModelConfig
 from rdpt_ray.scoring.encoding import TraceEncoder, load_encoder
+from rdpt_ray.scoring.envelope_probe import probe_envelope
+from rdpt_ray.scoring.envelopes import NONE, configured_envelope
 from rdpt_ray.scoring.identity import ModelIdentity, identify
 from rdpt_ray.scoring.scorer import ModelScorer, Scorer
 
@@ -62,9 +65,11 @@ def identity_of(model: ModelConfig, *, recorded: str | None = None) -> ModelIden
         recorded: What stands for weights where log-probabilities were recorded.
 
     Raises:
-        ModelError: see `identify`.
+        ModelError: see `identify`; or there is no usable tokenizer, whose template says what the
+            envelope is.
     """
-    return identify(
+    envelope = configured_envelope(model.envelope)
+    identity = identify(
         model.model,
         model.revision,
         dtype=model.dtype,
@@ -73,7 +78,13 @@ def identity_of(model: ModelConfig, *, recorded: str | None = None) -> ModelIden
         chat_template_kwargs=model.chat_template_kwargs,
         signals=model.signals,
         served=recorded or served_name(model),
+        envelope=envelope or NONE,
     )
+    if model.recorded is not None:  # no prompt is read, so nothing is put after it
+        return replace(identity, envelope=NONE)
+    if envelope is None:
+        return replace(identity, envelope=probe_envelope(encoder_of(identity).render))
+    return identity
 
 
 def served_name(model: ModelConfig) -> str | None:
@@ -92,4 +103,5 @@ def encoder_of(identity: ModelIdentity) -> TraceEncoder:
         identity.revision,
         identity.chat_template,
         identity.chat_template_kwargs,
+        identity.envelope,
     )

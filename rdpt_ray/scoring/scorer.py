@@ -29,6 +29,8 @@ class Trace:
     trace_id: str = ""
     metadata: str | None = None
     """The row's own facts, a JSON object; recorded log-probabilities are found by one of them."""
+    answer_start: int = 0
+    """Where in the response its answer begins; 0 without reasoning, its length without an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ class ModelScorer:
     def _encode(self, trace: Trace) -> Encoded | str:
         """The trace's ids, or its error."""
         try:
-            encoded = self._encoder.encode(trace.messages, trace.response)
+            encoded = self._encoder.encode(trace.messages, trace.response, trace.answer_start)
         except TEMPLATE_FAULTS as error:
             return f"template_error: the chat template or the tokenizer refused it: {error!r}"[:500]
         except Exception as error:
@@ -164,7 +166,7 @@ class ModelScorer:
             )
         if not encoded.sequence.prompt_ids:
             return "empty_prompt: the chat template rendered to no token, so nothing predicts the first"
-        if not encoded.sequence.response_ids:
+        if not len(encoded.own):
             return "no_tokens: the tokenizer gave no token for the response"
         return encoded
 
@@ -172,10 +174,22 @@ class ModelScorer:
 def _finite(encoded: Encoded, scores: TokenScores | str) -> TraceTokens | str:
     if isinstance(scores, str):
         return scores
-    num_bad = int(np.count_nonzero(~np.isfinite(scores.logprobs)))
+    own = _of_tokens(scores, encoded.own)
+    num_bad = int(np.count_nonzero(~np.isfinite(own.logprobs)))
     if num_bad:
-        return f"nonfinite_score: {num_bad} of {len(scores.logprobs)} log-probabilities"
-    return TraceTokens(encoded.spans, scores, len(encoded.sequence.prompt_ids))
+        return f"nonfinite_score: {num_bad} of {len(own.logprobs)} log-probabilities"
+    return TraceTokens(encoded.spans[: len(own.logprobs)], own, len(encoded.sequence.prompt_ids))
+
+
+def _of_tokens(scores: TokenScores, places: NDArray[np.int64]) -> TokenScores:
+    """The scores of these tokens; the others were markup."""
+    ranks, briers = scores.ranks, scores.briers
+    places = places[places < len(scores.logprobs)]  # a sequence that was given up has fewer
+    return TokenScores(
+        scores.logprobs[places],
+        None if ranks is None else ranks[places],
+        None if briers is None else briers[places],
+    )
 
 
 def sentence_scores(trace: Trace, tokens: TraceTokens | str) -> SentenceScores:

@@ -13,7 +13,8 @@ from rdpt_ray.errors import ModelError
 
 TODAY = date(2024, 7, 26)
 """The date that every template is told. Many ask for the current one (Llama 3, gpt-oss, SmolLM3), and
-scores would change overnight under the same key. This day is Llama 3's own where it is told none."""
+scores would change overnight under the same key. This day is Llama 3's own where it is told none. The key
+holds it by the engine's number: whoever changes it raises every number in `loading.SEMANTICS`."""
 
 DATE_FORMATS = ("%Y", "%m", "%d", "%B", "%b", "%A", "%a", "%y", "%j", "%H", "%I", "%M", "%S", "%p")
 

@@ -88,11 +88,11 @@ class Told:
     def __init__(self, encoder, log):
         self._encoder, self._log = encoder, log
 
-    def encode(self, messages, response):
+    def encode(self, *trace):
         begun = time.time()
         time.sleep(0.02)
         self._log.append(("encode", begun, time.time()))
-        return self._encoder.encode(messages, response)
+        return self._encoder.encode(*trace)
 
 
 class Log:
