@@ -4,10 +4,19 @@ Everything here is validated before Ray starts; `rdpt_ray.config` puts it togeth
 """
 
 import re
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 Engine = Literal["transformers", "vllm", "openai", "precomputed"]
@@ -179,6 +188,13 @@ class EnvelopeConfig(Section):
     """Between the generation prompt and an answer without reasoning; None: opener and close."""
 
 
+EnvelopeChoice = Annotated[
+    Annotated[EnvelopeName, Tag("name")] | Annotated[EnvelopeConfig, Tag("mapping")],
+    Discriminator(lambda value: "mapping" if isinstance(value, dict | EnvelopeConfig) else "name"),
+]
+"""Told apart first, or a fault in one would be reported as a fault in both."""
+
+
 class ModelConfig(Section):
     """A model that scores, and how."""
 
@@ -193,7 +209,7 @@ class ModelConfig(Section):
     """A Jinja file that replaces the tokenizer's own template; needed by base models without one."""
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Passed to the chat template, for example {enable_thinking: false}."""
-    envelope: EnvelopeName | EnvelopeConfig = "auto"
+    envelope: EnvelopeChoice = "auto"
     """The markup the model reads around reasoning and answer, unscored (docs/templates.md): what its chat
     template shows (auto), none, a family's, or {think_open: ..., think_close: ...}."""
     token_budget: int = Field(default=8192, ge=1)
