@@ -3,7 +3,7 @@
 Workers read files row by row (nothing a row holds can end the job), cut sentences, and send each row to
 the bucket of its prompt: the one shuffle of a run. A bucket then numbers its candidates, sets exact
 duplicates aside, writes the traces that the store does not hold yet as new parts, and writes the ledger:
-one row per input row, a trace or a fault.
+one row per candidate of an input row, a trace or a fault.
 """
 
 import hashlib
@@ -52,7 +52,7 @@ class IngestedBucket:
 
     bucket: int
     num_rows: int
-    """Input rows, faults included."""
+    """Candidates of input rows, faults included."""
     num_faults: int
     parts: dict[str, int]
     """Part-key -> how many of the run's traces lie in it."""
@@ -111,7 +111,9 @@ def write_bucket(rows: pa.Table, *, to: Destination) -> pa.Table:
         One row: the fields of `IngestedBucket`.
     """
     bucket = rows.column("bucket")[0].as_py()
-    rows = rows.drop_columns("bucket").sort_by([("file", "ascending"), ("row", "ascending")])
+    rows = rows.drop_columns("bucket").sort_by(
+        [("file", "ascending"), ("row", "ascending"), ("item", "ascending")]
+    )
     rows = _number_candidates(_mark_duplicates(rows))
     ledger = rows.select(ROWS.names).cast(ROWS)
     to.store.write_table(f"{to.run}/rows/bucket={bucket:04d}.parquet", ledger)
@@ -159,10 +161,12 @@ def _mark_duplicates(rows: pa.Table) -> pa.Table:
     """Give every later copy of a trace the fault `duplicate`; rows are in input order."""
     first: dict[str, str] = {}
     reasons, details = rows.column("reason").to_pylist(), rows.column("detail").to_pylist()
-    for index, place in enumerate(rows.select(["trace_id", "file", "row", "reason"]).to_pylist()):
+    places = rows.select(["trace_id", "file", "row", "item", "reason"]).to_pylist()
+    for index, place in enumerate(places):
         if place["reason"] is not None:
             continue
         here = f"{place['file']} row {place['row']}"
+        here += f" item {place['item']}" if place["item"] else ""
         earlier = first.setdefault(place["trace_id"], here)
         if earlier != here:
             reasons[index] = "duplicate"

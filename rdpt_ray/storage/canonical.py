@@ -9,16 +9,7 @@ from rdpt_ray.storage.faults import Fault
 from rdpt_ray.storage.identity import Messages, encode_text, identify
 from rdpt_ray.storage.json_text import dump_json
 from rdpt_ray.storage.markup import join_canonical, split_markup
-
-_ROLES = {
-    "system": "system",
-    "developer": "developer",
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "tool": "tool",
-}
+from rdpt_ray.storage.messages import own_reasoning, read_messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +51,19 @@ def to_trace(values: Mapping[str, Any]) -> Trace:
     Raises:
         Fault: with the canonical name of the column at fault.
     """
-    if (found := _response_columns(values)) is not None:
+    cut = _flag(values, "complete") is False
+    if (found := _response_columns(values, cut)) is not None:
         column, (reasoning, answer, whole) = found
         messages, prompt_column = _prompt(values)
     else:
         column = prompt_column = _conversation_column(values)
         if values.get(column) is None:
             raise _absent(values, "response", ("response", "answer", column))
-        *messages, last = _conversation(values, column)
+        *messages, last = read_messages(values[column], column)
         if last[0] != "assistant":
             null = "response" in values
             raise Fault("null_value", "response") if null else Fault("no_response", column)
-        reasoning, answer, whole = split_markup(last[1], column)
+        reasoning, answer, whole = _last_turn(values[column][-1], last[1], column, cut)
         _check_prompt(messages, column)
     response, answer_start = join_canonical(reasoning, answer)
     if not response:
@@ -84,7 +76,7 @@ def to_trace(values: Mapping[str, Any]) -> Trace:
         messages=messages,
         response=response,
         answer_start=answer_start,
-        complete=whole and _flag(values, "complete") is not False,
+        complete=whole and not cut,
         reference_answer=_fact(values, "reference_answer"),
         correct=_flag(values, "correct"),
         teacher_name=_fact(values, "teacher_name"),
@@ -96,21 +88,40 @@ def to_trace(values: Mapping[str, Any]) -> Trace:
 
 
 def _response_columns(
-    values: Mapping[str, Any],
+    values: Mapping[str, Any], cut: bool
 ) -> tuple[str, tuple[str, str, bool]] | None:
     """The column that holds the response, and what `split_markup` says of it; None if none does."""
     response = _text(values, "response")
     if response is not None:
-        return "response", split_markup(response, "response")
+        return "response", split_markup(response, "response", cut=cut)
     reasoning, answer = _text(values, "reasoning"), _text(values, "answer")
     if "reasoning" in values and answer is not None:
-        return "answer", _separate(reasoning or "", answer)
+        return "answer", _separate(reasoning or "", answer, cut)
     return None
 
 
-def _separate(reasoning: str, answer: str) -> tuple[str, str, bool]:
+def _last_turn(
+    message: Mapping[str, Any], content: str, column: str, cut: bool
+) -> tuple[str, str, bool]:
+    """Reasoning and answer of the assistant's turn: from its content, or its reasoning's own field."""
+    inside, answer, whole = split_markup(content, column, cut=cut)
+    beside = own_reasoning(message, column)
+    if beside is None:
+        return inside, answer, whole
+    before, after, _ = split_markup(beside, column, cut=cut)
+    reasoning = before if before.strip() else after
+    if before.strip() and after.strip():
+        raise Fault(
+            "ambiguous_markup", column, "the reasoning of a message holds an answer as well"
+        )
+    if inside.strip() and inside.strip() != reasoning.strip():
+        raise Fault("ambiguous_markup", column, "a message holds two different reasonings")
+    return reasoning, answer, whole
+
+
+def _separate(reasoning: str, answer: str, cut: bool) -> tuple[str, str, bool]:
     """Reasoning and answer from two columns, of which each may still carry its own tags."""
-    inside, outside, _ = split_markup(reasoning, "reasoning")
+    inside, outside, _ = split_markup(reasoning, "reasoning", cut=cut)
     if inside.strip() and outside.strip():
         raise Fault("ambiguous_markup", "reasoning", "the reasoning column holds an answer as well")
     before, answer, whole = split_markup(answer, "answer")
@@ -126,7 +137,7 @@ def _prompt(values: Mapping[str, Any]) -> tuple[Messages, str]:
     if prompt is not None:
         messages = [("user", prompt)]
     elif values.get(column) is not None:
-        messages = _conversation(values, column)
+        messages = read_messages(values[column], column)
     else:
         raise _absent(values, "prompt", ("prompt", column))
     _check_prompt(messages, column)
@@ -167,35 +178,6 @@ def _absent(values: Mapping[str, Any], what: str, columns: tuple[str, ...]) -> F
         if column in values:
             return Fault("null_value", column, f"the {what} is null")
     return Fault("missing_column", what)
-
-
-def _conversation(values: Mapping[str, Any], column: str) -> Messages:
-    """All messages of the column, at least one."""
-    value = values[column]
-    if not isinstance(value, list):
-        raise Fault("wrong_type", column, explain_type(column, type(value).__name__))
-    if not value:
-        raise Fault("empty_messages", column)
-    return [_message(message, column) for message in value]
-
-
-def _message(message: Any, column: str) -> tuple[str, str]:
-    if not isinstance(message, dict):
-        raise Fault("wrong_type", column, explain_type(column, f"a {type(message).__name__} in it"))
-    pair: list[str] = []
-    for key, other in (("role", "from"), ("content", "value")):
-        text = message[key] if message.get(key) is not None else message.get(other)
-        if text is None:
-            raise Fault("null_value", column, f"a message has no {key!r} (or {other!r})")
-        if not isinstance(text, str):
-            came = type(text).__name__
-            raise Fault("wrong_type", column, f"{key} of a message: expected string, got {came}")
-        pair.append(text)
-    role = _ROLES.get(pair[0])
-    if role is None:
-        known = ", ".join(_ROLES)
-        raise Fault("unknown_role", column, f"role {pair[0][:40]!a} is unknown (known: {known})")
-    return role, pair[1]
 
 
 def _metadata(values: Mapping[str, Any]) -> Any:

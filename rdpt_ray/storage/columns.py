@@ -55,10 +55,13 @@ class ColumnNames:
     Attributes:
         inputs: Canonical name -> the input's own name, for every column that may be read.
         mapped: The canonical names that the config maps; one of these that is needed must exist.
+        as_is: These are the input's own names, of a layout that judges them row by row: none of them
+            must exist or have a certain type.
     """
 
     inputs: dict[str, str]
     mapped: frozenset[str]
+    as_is: bool = False
 
     def found(self, there: Collection[str]) -> dict[str, str]:
         """Canonical name -> input name, of the columns that `there` holds."""
@@ -99,6 +102,8 @@ def missing_columns(names: ColumnNames, there: Collection[str]) -> list[str]:
     Needed are a prompt (`prompt` or messages) and a response (`response`, or `reasoning` and
     `answer`, or messages that end with it), and every needed column that the config maps.
     """
+    if names.as_is:
+        return []
     found = names.found(there)
     missing = [name for name in sorted(names.mapped & _NEEDED) if name not in found]
     conversation = "messages" in found or "conversations" in found
@@ -144,6 +149,8 @@ def check_schema(names: ColumnNames, schema: pa.Schema) -> dict[str, str]:
     for column in found.values():
         if schema.names.count(column) > 1:
             raise Fault("duplicate_key", column, f"the schema has several columns {column!r}")
+    if names.as_is:
+        return found
     wrong = {name for name in found if not accepts(name, schema.field(found[name]).type)}
     rest = set(schema.names) - {found[name] for name in wrong}
     spare = _NEEDED - names.mapped if not missing_columns(names, rest) else frozenset[str]()

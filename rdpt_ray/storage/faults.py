@@ -23,9 +23,9 @@ REASONS = {
     "unknown_role": "a message has a role that is none of system, developer, user, assistant, tool",
     "no_user_message": "no message of the prompt is from the user",
     "bad_turns": "the prompt ends with an assistant message, so there is nothing to respond to",
-    "no_response": "there is no response column and the messages do not end with an assistant message",
+    "no_response": "no response column, no assistant message at the end, or an empty list of candidates",
     "conflicting_system": "the system column and the messages hold different system messages",
-    "unclosed_reasoning": "the reasoning is opened and never closed: the trace was cut",
+    "unclosed_reasoning": "the reasoning is opened, never closed, and nothing says that the trace was cut",
     "ambiguous_markup": "the reasoning markup occurs twice, out of order or amid other text",
     "duplicate": "an earlier row holds the same prompt and response",
 }

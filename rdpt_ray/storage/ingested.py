@@ -1,20 +1,21 @@
-"""One input file -> tables of canonical traces and faults, one row per input row."""
+"""One input file -> tables of canonical traces and faults, one row per candidate of an input row."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from rdpt_ray.storage.canonical import Trace, to_trace
-from rdpt_ray.storage.columns import ColumnNames, Row, resolve_columns
+from rdpt_ray.storage.columns import Row
 from rdpt_ray.storage.faults import Fault
-from rdpt_ray.storage.inputs import InputSpec
-from rdpt_ray.storage.read_jsonl import read_jsonl
-from rdpt_ray.storage.read_parquet import read_parquet
+from rdpt_ray.storage.input_spec import InputSpec
+from rdpt_ray.storage.layouts import PLAIN, read_candidates
+from rdpt_ray.storage.layouts.layout import Columns, Values
+from rdpt_ray.storage.reading import Reading, choose_reading, read_rows, read_types, recognises
 from rdpt_ray.storage.schemas import INGESTED, MESSAGES, SENTENCES
-from rdpt_ray.storage.sources import InputFile, Source, open_input
+from rdpt_ray.storage.sources import InputFile, open_input
 
 Split = Callable[[str], list[tuple[int, int]]]
 
@@ -32,13 +33,14 @@ _FROM_TRACE = (
     "metadata",
 )
 _FROM_FAULT = ("reason", "column", "detail")
+_WITH_DEFAULT = ("license", "source", "teacher_name")
 
 
-@dataclass(frozen=True, slots=True)
-class Ingested:
-    """One input row: its place in the file, and a trace with its sentences or a fault."""
+class Ingested(NamedTuple):
+    """One candidate: its place in the file, and a trace with its sentences or a fault."""
 
     row: int | None
+    item: int | None
     trace: Trace | None
     spans: list[tuple[int, int]]
     fault: Fault | None
@@ -54,13 +56,14 @@ def read_file(
 ) -> Iterator[pa.Table]:
     """Read one input file.
 
-    Nothing in a row or file raises: what cannot become a trace is a row with `reason`, `column` and
-    `detail` (see `faults.REASONS`), and a file that cannot be read at all is one such row whose
-    `row` is null. `candidate` is left null.
+    Every candidate of every row is one row here. Nothing in a row or file raises: what cannot become
+    a trace has `reason`, `column` and `detail` (see `faults.REASONS`), a row without candidates is
+    one such row, and so is a file that cannot be read at all, whose `row` and `item` are null.
+    `candidate` is left null.
 
     Args:
         file: From `list_inputs`.
-        config: Which columns, how many rows.
+        config: By which layout or columns, how many input rows, and facts for rows that have none.
         split: Cuts a response into sentences: half-open character spans that tile it.
         max_rows: Rows per table.
         max_bytes: Text per table (UTF-8 of prompts and responses), unless one row has more.
@@ -73,54 +76,62 @@ def read_file(
         InputError: if the file has changed or gone since it was listed, or its file system fails
             while it is read; the file is not at fault then, and another attempt may succeed.
     """
-    names = resolve_columns(config.columns)
+    reading = choose_reading(config, read_types(file) if recognises(config) else {}, file.uri)
+    defaults = {name: getattr(config.defaults, name) for name in _WITH_DEFAULT}
     held: list[Ingested] = []
     num_bytes = 0
     with open_input(file) as source:
-        for raw in _read_rows(file, source, names, config.limit):
-            entry = _ingest(raw, names, split)
+        rows = read_rows(file, source, reading.names, config.limit)
+        for entry in chain.from_iterable(ingest_row(raw, reading, split) for raw in rows):
             size = entry.trace.num_bytes if entry.trace else 0
             if held and (len(held) == max_rows or num_bytes + size > max_bytes):
-                yield _to_table(file.uri, held)
+                yield _to_table(file.uri, held, defaults)
                 held, num_bytes = [], 0
             held.append(entry)
             num_bytes += size
     if held:
-        yield _to_table(file.uri, held)
+        yield _to_table(file.uri, held, defaults)
 
 
-def _read_rows(
-    file: InputFile, source: Source, names: ColumnNames, limit: int | None
-) -> Iterator[Row]:
-    if file.size == 0:
-        return iter([(None, Fault("empty_file"))])
-    if file.format == "parquet":
-        return read_parquet(source, names, limit=limit)
-    return read_jsonl(source, file.compression, names, limit=limit)
-
-
-def _ingest(raw: Row, names: ColumnNames, split: Split) -> Ingested:
+def ingest_row(raw: Row, reading: Reading, split: Split) -> list[Ingested]:
+    """One input row to its candidates, at least one."""
     row, values = raw
     if isinstance(values, Fault):
-        return Ingested(row, None, [], values)
+        return [Ingested(row, None if row is None else 0, None, [], values)]
+    if reading.layout is PLAIN:
+        return [_ingest(row, 0, values, reading.names.inputs, split)]
+    return [_ingest(row, *found, split) for found in read_candidates(reading.layout, values)]
+
+
+def _ingest(
+    row: int | None, item: int, values: Values | Fault, columns: Columns, split: Split
+) -> Ingested:
+    if isinstance(values, Fault):
+        return Ingested(row, item, None, [], values)
     try:
         trace = to_trace(values)
     except Fault as fault:
-        column = names.inputs.get(fault.column or "", fault.column)
-        return Ingested(row, None, [], Fault(fault.reason, column, fault.detail))
-    return Ingested(row, trace, split(trace.response), None)
+        column = columns.get(fault.column or "", fault.column)
+        return Ingested(row, item, None, [], Fault(fault.reason, column, fault.detail))
+    return Ingested(row, item, trace, split(trace.response), None)
 
 
-def _to_table(uri: str, entries: list[Ingested]) -> pa.Table:
+def _to_table(uri: str, entries: list[Ingested], defaults: Mapping[str, str | None]) -> pa.Table:
     columns: dict[str, pa.Array] = {
         "file": pa.array([uri] * len(entries), pa.string()),
         "row": pa.array([entry.row for entry in entries], pa.int64()),
+        "item": pa.array([entry.item for entry in entries], pa.int32()),
         "messages": pa.array([_messages(entry.trace) for entry in entries], MESSAGES),
         "sentences": _spans(entries),
         "candidate": pa.nulls(len(entries), pa.int32()),
     }
     for name in _FROM_TRACE:
         values = [getattr(entry.trace, name, None) for entry in entries]
+        if (default := defaults.get(name)) is not None:
+            values = [
+                default if entry.trace and not (value and value.strip()) else value
+                for entry, value in zip(entries, values, strict=True)
+            ]
         columns[name] = pa.array(values, INGESTED.field(name).type)
     for name in _FROM_FAULT:
         values = [getattr(entry.fault, name, None) for entry in entries]

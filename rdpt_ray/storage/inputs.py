@@ -1,17 +1,21 @@
 """The input files of a job: which they are, and whether they have the columns that traces need."""
 
 import os
-from collections.abc import Mapping
 from glob import has_magic
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import fsspec
+import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from rdpt_ray.errors import InputError
+from rdpt_ray.storage.column_types import describe_schema
 from rdpt_ray.storage.columns import check_schema, resolve_columns
 from rdpt_ray.storage.faults import Fault
+from rdpt_ray.storage.input_spec import InputSpec
 from rdpt_ray.storage.read_parquet import open_parquet
+from rdpt_ray.storage.reading import choose_reading, recognises
+from rdpt_ray.storage.recognise import explain_unknown, lacking
 from rdpt_ray.storage.sources import (
     Compression,
     Format,
@@ -30,30 +34,6 @@ _FORMATS: dict[str, Format] = {
 _COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
 
 
-class InputSpec(Protocol):
-    """The part of the config that says what to read (`rdpt_ray.config.InputConfig`)."""
-
-    @property
-    def path(self) -> str | list[str]:
-        """A file, a folder, a glob, or a list of them."""
-        ...
-
-    @property
-    def format(self) -> Literal["auto", "parquet", "jsonl"]:
-        """With `auto` the file's ending decides."""
-        ...
-
-    @property
-    def columns(self) -> Mapping[str, str]:
-        """Canonical name -> the input's column."""
-        ...
-
-    @property
-    def limit(self) -> int | None:
-        """Read only the first rows of each file."""
-        ...
-
-
 def list_inputs(config: InputSpec) -> list[InputFile]:
     """List the files of a job, each once, sorted by URI.
 
@@ -68,18 +48,19 @@ def list_inputs(config: InputSpec) -> list[InputFile]:
     paths = [config.path] if isinstance(config.path, str) else config.path
     if not all(paths) or not paths:
         raise InputError("input.path is empty: name a file, a folder or a glob")
+    configured = config.format if config.format in ("parquet", "jsonl") else "auto"
     found: dict[str, tuple[str, str, dict[str, Any]]] = {}
     for root in paths:
-        for path, info in _expand(root, config.format).items():
+        for path, info in _expand(root, configured).items():
             found.setdefault(_show(root, path), (root, path, info))
     return [
-        _describe(index, uri, *found[uri], configured=config.format)
+        _describe(index, uri, *found[uri], configured=configured)
         for index, uri in enumerate(sorted(found))
     ]
 
 
 def check_columns(files: list[InputFile], config: InputSpec) -> None:
-    """Compare the config's columns with the schemas of the Parquet files; reads footers only.
+    """Compare what is to be read with the schemas of the Parquet files; reads footers only.
 
     Files that lack a column, or cannot be read, are quarantined later as long as one file is good.
     It stops at the first file that has everything.
@@ -87,21 +68,26 @@ def check_columns(files: list[InputFile], config: InputSpec) -> None:
     Raises:
         ConfigError: if `input.columns` maps an unknown canonical name.
         InputError: if no Parquet file has what a trace needs, or no file at all has a column that
-            the config maps, naming file, column, the columns there and how to map the nearest.
+            the config maps, naming file, column, the columns there, how to map the nearest, and
+            which layouts are known.
     """
     names = resolve_columns(config.columns)
-    unseen, faults, any_good = set(names.mapped), [], False
+    unseen, faults, any_good, known = set(names.mapped), [], False, ""
     for file in files:
         if file.format != "parquet":
             unseen.clear()  # a JSONL file has no schema, so any column may be in it
             continue
         try:
             with open_input(file) as source:
-                unseen -= check_schema(names, open_parquet(source).schema_arrow).keys()
+                schema = open_parquet(source).schema_arrow
+        except Fault:
+            continue
+        try:
+            unseen -= _check_schema(schema, config, file.uri)
             any_good = True
         except Fault as fault:
-            if fault.column is not None:
-                faults.append(f"{file.uri}: column {fault.column!r}: {fault.detail}")
+            faults.append(f"{file.uri}: column {fault.column!r}: {fault.detail}")
+            known = known or f".\n{explain_unknown(describe_schema(schema))}"
         if any_good and not unseen:
             return
     if any_good and unseen:
@@ -110,7 +96,22 @@ def check_columns(files: list[InputFile], config: InputSpec) -> None:
         raise InputError(f"input.columns.{name}: no input file has a column {column!r}")
     if faults and not any_good:
         more = f" (and {len(faults) - 1} more files)" if len(faults) > 1 else ""
-        raise InputError(faults[0] + more)
+        raise InputError(faults[0] + more + (known if recognises(config) else ""))
+
+
+def _check_schema(schema: pa.Schema, config: InputSpec, uri: str) -> set[str]:
+    """The canonical names that a Parquet file has, by the layout it is read with.
+
+    Raises:
+        Fault: naming the column that a trace needs and that is not there or holds something else.
+    """
+    types = describe_schema(schema)
+    reading = choose_reading(config, types, uri)
+    for column in lacking(reading.layout, types):
+        came = f"holds {types[column]}" if column in types else "is missing"
+        detail = f"it {came}, and the layout {reading.layout.name} needs it"
+        raise Fault("wrong_type" if column in types else "missing_column", column, detail)
+    return set(check_schema(reading.names, schema))
 
 
 def _expand(root: str, configured: str) -> dict[str, dict[str, Any]]:

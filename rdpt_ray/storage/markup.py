@@ -3,6 +3,7 @@
 import re
 
 from rdpt_ray.storage.faults import Fault
+from rdpt_ray.storage.harmony import is_harmony, split_harmony
 
 _SYMBOLS = {
     "<think>": "T",
@@ -31,28 +32,36 @@ _LAYOUTS = {
 _TAG = re.compile("(<(?:/?think>|\\|(?:begin|end)_of_(?:thought|solution)\\|>))")
 
 
-def split_markup(text: str, column: str) -> tuple[str, str, bool]:
+def split_markup(text: str, column: str, *, cut: bool = False) -> tuple[str, str, bool]:
     """Split a response into reasoning and answer.
 
     Every tag may occur once and only in an order of `_LAYOUTS`. A response that also quotes a tag
     (a trace about chat formats) cannot be told from a broken one, and tags left in the text would
-    be special tokens to some models and plain text to others: it is refused.
+    be special tokens to some models and plain text to others: it is refused. A response that begins
+    with a channel is split by `harmony.split_harmony`.
 
     Args:
         text: The response with its markup, if any.
         column: Its column, for the fault.
+        cut: The input says that the response was cut: reasoning that is opened and never closed is
+            then reasoning without an answer, and no fault.
 
     Returns:
         reasoning, answer (both unstripped; reasoning is empty without markup), and whether the
-        answer is whole: False if `<|begin_of_solution|>` is never closed.
+        answer is whole: False if `<|begin_of_solution|>`, `<answer>` or the reasoning is never
+        closed.
 
     Raises:
         Fault: `unclosed_reasoning` if reasoning is opened and never closed, `ambiguous_markup` if
             the tags or the text around them are in no known order.
     """
+    if is_harmony(text):
+        return split_harmony(text, column, cut=cut)
     parts = _TAG.split(text)
     pieces, tags = parts[::2], parts[1::2]
     sequence = "".join(_SYMBOLS[tag] for tag in tags)
+    if cut and sequence in ("T", "B") and not pieces[0].strip():
+        return pieces[1], "", False
     if ("T" in sequence and "t" not in sequence) or ("B" in sequence and "b" not in sequence):
         opener = next(tag for tag in tags if _SYMBOLS[tag] in "TB")
         raise Fault("unclosed_reasoning", column, f"{opener} is never closed")
@@ -68,7 +77,24 @@ def split_markup(text: str, column: str) -> tuple[str, str, bool]:
             raise Fault(
                 "ambiguous_markup", column, f"text outside the tags: {piece.strip()[:80]!a}"
             )
+    if "t" in sequence:
+        answer, whole = _unwrap_answer(found["a"])
+        return found["r"], answer, whole
     return found["r"], found["a"], not sequence.endswith("S")
+
+
+def _unwrap_answer(answer: str) -> tuple[str, bool]:
+    """What stands in `<answer>...</answer>` if that is all there is, and whether it is closed.
+
+    Only behind `</think>`, where R1-like formats write it; anywhere else it is the model's own text.
+    """
+    text = answer.strip()
+    if not text.startswith("<answer>"):
+        return answer, True
+    inner = text.removeprefix("<answer>").removesuffix("</answer>")
+    if "<answer>" in inner or "</answer>" in inner:
+        return answer, True
+    return inner, text.endswith("</answer>")
 
 
 def join_canonical(reasoning: str, answer: str) -> tuple[str, int]:

@@ -14,6 +14,7 @@ from rdpt_ray.storage.faults import MAX_ROW_BYTES, Fault
 from rdpt_ray.storage.sources import Compression, Source
 
 _CHUNK_BYTES = 1 << 18
+_SHOWN_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r"
 
@@ -66,6 +67,30 @@ def _read(source: Source, compression: Compression, names: ColumnNames) -> Itera
                 yield number, _parse_row(line, names)
     except Fault as fault:
         yield None, fault
+
+
+def first_objects(source: Source, compression: Compression) -> Iterator[dict[str, Any]]:
+    """The objects of the first 1 MiB of a file, or the first one; what is damaged is passed over.
+
+    Raises:
+        InputError: if the file system fails while reading.
+    """
+    num_bytes = 0
+    try:
+        for number, line in split_lines(unpack(source, compression)):
+            if line is None:
+                return
+            try:
+                record = parse_json(line.removeprefix(_BOM) if number == 0 else line)
+            except Fault:
+                record = None
+            if isinstance(record, dict):
+                yield record
+            num_bytes += len(line)
+            if num_bytes > _SHOWN_BYTES:
+                return
+    except Fault:
+        return
 
 
 def unpack(source: Source, compression: Compression) -> Iterator[bytes]:

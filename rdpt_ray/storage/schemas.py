@@ -6,8 +6,13 @@ MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])
 SENTENCES = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))
 CLASSES = pa.list_(pa.dictionary(pa.int32(), pa.string()))
 
-LOCATION = [pa.field("file", pa.string()), pa.field("row", pa.int64())]
-"""Where a row came from: the input file as given, and its 0-based row (JSONL: line) in it."""
+LOCATION = [
+    pa.field("file", pa.string()),
+    pa.field("row", pa.int64()),
+    pa.field("item", pa.int32()),
+]
+"""Where a trace came from: the input file as given, its 0-based row (JSONL: line), and which of the row's
+candidates it is, from 0; row and item are null where a fault is the whole file's."""
 
 CONTENT = [
     pa.field("trace_id", pa.string()),
@@ -39,13 +44,13 @@ FAULT = [
 """Why a row is quarantined: a short code, the column at fault, and a sentence; all null for a good row."""
 
 INGESTED = pa.schema([*LOCATION, *CONTENT, *FACTS, *FAULT])
-"""What a reader yields for every input row: a canonical trace, or a fault."""
+"""What a reader yields for every candidate of every input row: a canonical trace, or a fault."""
 
 TRACES = pa.schema([*CONTENT, *FACTS])
 """A part of the store."""
 
 ROWS = pa.schema([*LOCATION, pa.field("trace_id", pa.string()), *FACTS, *FAULT])
-"""A run's ledger: one row per input row, a trace or a fault."""
+"""A run's ledger: one row per candidate of an input row, a trace or a fault."""
 
 SCORES = pa.schema(
     [

@@ -76,6 +76,7 @@ def test_every_format_gives_the_same_rows(tmp_path, name):
     assert first == {
         "file": str(path),
         "row": 0,
+        "item": 0,
         "trace_id": first["trace_id"],
         "prompt_id": first["prompt_id"],
         "messages": [{"role": "user", "content": "2+2?"}],
@@ -164,6 +165,7 @@ def test_an_unreadable_file_is_one_row(tmp_path, name, data, reason):
     (tmp_path / name).write_bytes(data)
     [row] = read(tmp_path / name)
     assert (row["file"], row["row"], row["reason"]) == (str(tmp_path / name), None, reason)
+    assert row["item"] is None
     assert row["detail"]
     assert row["response"] is row["sentences"] is row["messages"] is None
 

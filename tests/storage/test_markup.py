@@ -71,7 +71,7 @@ def test_many_tags_are_refused_at_once():
     assert len(caught.value.detail) < 300
 
 
-words = st.text(st.characters(codec="utf-8"), max_size=30)
+words = st.text(st.characters(codec="utf-8", exclude_characters="<"), max_size=30)
 texts = st.lists(st.one_of(words, st.sampled_from(TAGS)), max_size=7).map("".join)
 
 

@@ -76,14 +76,14 @@ def test_what_is_read_is_what_is_stored():
     assert set(TRACES.names) < set(INGESTED.names)
     assert set(ROWS.names) < set(INGESTED.names)
     assert set(TRACES.names) | set(ROWS.names) == set(INGESTED.names)
-    assert set(TRACES.names) | {"file", "row"} < set(SELECTED.names)
+    assert set(TRACES.names) | {"file", "row", "item"} < set(SELECTED.names)
 
 
 def test_every_table_says_which_trace():
     """A record belongs to a trace only once it is joined to one."""
     assert all("trace_id" in TABLES[name].names for name in TABLES.keys() - {"RECORDS"})
     for schema in (INGESTED, ROWS, SELECTED, QUARANTINE):
-        assert schema.names[:2] == ["file", "row"]
+        assert schema.names[:3] == ["file", "row", "item"]
 
 
 EXAMPLES = {

@@ -1,0 +1,119 @@
+"""What a file's columns hold, in words: one small language for Parquet schemas and JSONL rows.
+
+`string`, `bool`, `int`, `float`, `null` (nothing but nulls seen), `list<T>`, `{key, key}` for an object,
+`mixed`, and Arrow's own name for everything else.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import types
+
+Types = Mapping[str, str]
+"""Column -> what it holds."""
+
+Kind = Callable[[str], bool]
+"""Whether a column that holds this will do."""
+
+
+def describe_schema(schema: pa.Schema) -> dict[str, str]:
+    """The types of a Parquet file's columns."""
+    return {field.name: _describe(field.type) for field in schema}
+
+
+def describe_rows(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The types of the columns of some JSON objects, over all of them; keys in order of appearance."""
+    seen: dict[str, list[Any]] = {}
+    for row in rows:
+        for key, value in row.items():
+            seen.setdefault(key, []).append(value)
+    return {key: _describe_values(values) for key, values in seen.items()}
+
+
+def text(held: str) -> bool:
+    """A string."""
+    return held in ("string", "null")
+
+
+def texts(held: str) -> bool:
+    """A list of strings."""
+    return held in ("list<string>", "list<null>", "null")
+
+
+def conversation(held: str) -> bool:
+    """A list of messages: {role, content} or {from, value}."""
+    if held in ("list<null>", "null"):
+        return True
+    keys = message_keys(held)
+    return {"role", "content"} <= keys or {"from", "value"} <= keys
+
+
+def text_or_conversation(held: str) -> bool:
+    """A prompt as one string or as messages."""
+    return text(held) or conversation(held)
+
+
+def conversation_with(*fields: str) -> Kind:
+    """A list of messages that have one of these fields as well."""
+
+    def judge(held: str) -> bool:
+        return conversation(held) and bool(message_keys(held) & set(fields))
+
+    return judge
+
+
+def anything(held: str) -> bool:
+    """Whatever it is."""
+    return True
+
+
+def message_keys(held: str) -> set[str]:
+    """The keys of the objects in a list of them; empty for anything else."""
+    if not (held.startswith("list<{") and held.endswith("}>")):
+        return set()
+    return set(held[len("list<{") : -len("}>")].split(", "))
+
+
+def _describe(data_type: pa.DataType) -> str:
+    if types.is_dictionary(data_type):
+        return _describe(data_type.value_type)
+    if types.is_string(data_type) or types.is_large_string(data_type):
+        return "string"
+    if types.is_string_view(data_type):
+        return "string"
+    if types.is_boolean(data_type):
+        return "bool"
+    if types.is_integer(data_type):
+        return "int"
+    if types.is_floating(data_type):
+        return "float"
+    if types.is_list(data_type) or types.is_large_list(data_type):
+        return f"list<{_describe(data_type.value_type)}>"
+    if types.is_fixed_size_list(data_type):
+        return f"list<{_describe(data_type.value_type)}>"
+    if types.is_struct(data_type):
+        return _object(field.name for field in data_type)
+    return str(data_type)
+
+
+def _describe_values(values: Iterable[Any], depth: int = 0) -> str:
+    values = [value for value in values if value is not None]
+    kinds = {type(value) for value in values}
+    if not kinds:
+        return "null"
+    if kinds == {int, float}:
+        return "float"
+    if len(kinds) > 1 or depth > 4:
+        return "mixed"
+    [kind] = kinds
+    if kind is list:
+        inner = (entry for value in values for entry in value)
+        return f"list<{_describe_values(inner, depth + 1)}>"
+    if kind is dict:
+        return _object(key for value in values for key in value)
+    return {str: "string", bool: "bool", int: "int", float: "float"}.get(kind, kind.__name__)
+
+
+def _object(keys: Iterable[str]) -> str:
+    return "{" + ", ".join(sorted(set(keys))) + "}"
