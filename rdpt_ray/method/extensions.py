@@ -42,7 +42,7 @@ def extension(group: Group, name: str) -> tuple[Any, str]:
     ((origin, point),) = found.items()
     try:
         return point.load(), origin
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, SyntaxError) as error:
         raise ConfigError(
             f"{origin} declares {name!r} in the entry point group {group} as {point.value}, "
             f"which cannot be loaded ({error}): repair or reinstall it"

@@ -104,9 +104,10 @@ def classify(
     Three-way, without it: TEACHER and STUDENT as above, COMMON if |D_TS| <= beta.
 
     Args:
-        teacher: [sentences] probabilities in [0, 1] under the teacher; NaN where not scored.
-        student: [sentences] probabilities under the original student.
-        distilled: [sentences] probabilities under the distilled model, or None.
+        teacher: [sentences] probabilities in [0, 1] under the teacher, or the values of another
+            divergence (`method.divergence`); NaN where not scored.
+        student: [sentences] the same under the original student.
+        distilled: [sentences] the same under the distilled model, or None.
         alpha: Agreement threshold of SHARED (the paper: 0.1).
         beta: Difference threshold of TEACHER and STUDENT (the paper's best: 0.1).
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
+from rdpt_ray.errors import ConfigError
 from rdpt_ray.method.budget import Cut, Entry, cut_at_budget
 from rdpt_ray.method.candidate import Candidate, RoleScores
 from rdpt_ray.method.extensions import extension, extension_names, unknown_name
@@ -90,6 +91,9 @@ NEEDS: dict[str, frozenset[str]] = {
 }
 """What each policy reads beyond lengths and the student's log-probabilities."""
 
+SIGNALS = frozenset({"teacher", "rank", "brier", "unprompted"})
+"""What a policy can need."""
+
 OUTRANKED = "outranked"
 BELOW_MIN_SCORE = "below_min_score"
 NOT_CHOOSABLE = "not_choosable"
@@ -123,14 +127,25 @@ def needs(name: str) -> frozenset[str]:
     """
     if name in NEEDS:
         return NEEDS[name]
-    return frozenset(getattr(_from_distribution(name), "needs", {"teacher"}))
+    declared = frozenset(getattr(_from_distribution(name), "needs", {"teacher"}))
+    if not declared <= SIGNALS:
+        raise ConfigError(
+            f"the policy {name} says that it needs {', '.join(sorted(declared - SIGNALS))}: "
+            f"expected some of {', '.join(sorted(SIGNALS))}"
+        )
+    return declared
 
 
 def _from_distribution(name: str) -> Policy:
     declared = extension_names(GROUP)
     if name not in declared:
         raise KeyError(f"no policy {name!r}; {unknown_name(name, [*POLICIES, *declared])}")
-    policy, _ = extension(GROUP, name)
+    policy, origin = extension(GROUP, name)
+    if not callable(policy):
+        raise ConfigError(
+            f"{origin} declares the policy {name}, an object of type {type(policy).__name__}: expected a "
+            "function from a prompt's candidates to one number each"
+        )
     return policy
 
 
