@@ -40,9 +40,10 @@ def probe_envelope(render: Render) -> Envelope:
     fields = dict.fromkeys(("reasoning_content", "thinking", "reasoning"), REASONED)
     said = _said(render, ANSWERED, **fields)
     opened = next((text for text in OPENERS if prompt.rstrip().endswith(text)), "")
-    before, reasoned, after = said.partition(REASONED)
+    before, _, after = said.partition(REASONED)
     between, answered, _ = after.partition(ANSWERED)
-    if reasoned and answered and prompt and before.startswith(prompt):
+    shown_once = said.count(REASONED) == 1 and bool(answered)  # three: it shows all fields as they are
+    if shown_once and prompt and before.startswith(prompt):
         opener = _from_last(prompt, opened) + before[len(prompt) :]
         alone = _said(render, ANSWERED).partition(ANSWERED)[0]
         fits = alone.startswith(prompt)

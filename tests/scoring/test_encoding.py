@@ -7,6 +7,7 @@ from transformers import ByT5Tokenizer
 
 from rdpt_ray.errors import ModelError
 from rdpt_ray.scoring.encoding import TEMPLATE_FAULTS, TraceEncoder, load_encoder
+from rdpt_ray.scoring.envelopes import Envelope
 
 TEMPLATES = {
     "chatml": (
@@ -121,6 +122,26 @@ def test_an_added_token_that_no_template_writes_stays_a_token(kinds):
     encoded = TraceEncoder(tokenizer, {}).encode(user("Hi."), "a <tool> b")
     place = encoded.sequence.response_ids.index(tokenizer.convert_tokens_to_ids("<tool>"))
     assert encoded.spans[place].tolist() == [2, 8]
+
+
+def test_a_token_that_only_the_envelope_writes_is_control_there_and_text_elsewhere(kinds):
+    tokenizer = kinds["gpt-2"].tokenizer()
+    tokenizer.add_tokens([AddedToken("<think>", special=False, normalized=False)])
+    token = tokenizer.convert_tokens_to_ids("<think>")
+    encoder = TraceEncoder(tokenizer, {}, Envelope("own", "<think>", "</think>"))
+    encoded = encoder.encode(user("a <think> b"), "a <think> b\n\nc", 13)
+    assert encoded.sequence.prompt_ids.count(token) == 1
+    assert encoded.sequence.prompt_ids[-1] == token
+    assert token not in encoded.sequence.response_ids
+    assert "a <think> b" in decode(tokenizer, encoded.sequence.prompt_ids)
+
+
+def test_without_an_envelope_the_response_is_one_text(kinds):
+    encoder = TraceEncoder(kinds["qwen"].tokenizer(), {})
+    text = "So.\n\nYes."
+    whole, halved = encoder.encode(user("?"), text), encoder.encode(user("?"), text, 5)
+    assert whole.sequence == halved.sequence
+    assert halved.own.tolist() == list(range(len(halved.sequence.response_ids)))
 
 
 def test_a_blank_that_templates_write_is_no_control_token(kinds):

@@ -1,6 +1,6 @@
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -9,7 +9,8 @@ import torch
 from huggingface_hub import close_session, constants
 
 from rdpt_ray.errors import ModelError
-from rdpt_ray.scoring.identity import identify
+from rdpt_ray.scoring.envelopes import THINK
+from rdpt_ray.scoring.identity import ModelIdentity, identify
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -73,11 +74,27 @@ def test_what_changes_a_score_changes_the_key(folder, change):
         {"chat_template_kwargs": {"enable_thinking": False}},
         {"chat_template_kwargs": {"enable_thinking": True}},
         {"chat_template_kwargs": {"enable_thinking": "False"}},
+        {"envelope": THINK},
+        {"envelope": replace(THINK, answer_open="")},
     ],
 )
 def test_what_is_asked_of_the_model_changes_the_key(folder, changes):
     others = [{}, {"dtype": "float16"}, {"chat_template_kwargs": {"effort": "high"}}]
     assert key(folder, **changes) not in {key(folder, **other) for other in others}
+
+
+def test_an_envelopes_name_is_not_part_of_the_key(folder):
+    assert key(folder, envelope=replace(THINK, name="config")) == key(folder, envelope=THINK)
+
+
+def test_models_without_an_envelope_keep_the_keys_they_had():
+    """Before there were envelopes, the field said "none"; the scores in stores lie under such keys."""
+    pinned = ModelIdentity(
+        "org/Model", "org/Model", COMMIT, False, "float32", "transformers/2", {}, None
+    )
+    assert pinned.key == "Model-7aba1ed5ff2109c5"
+    assert asdict(pinned)["envelope"]["name"] == "none"
+    assert asdict(replace(pinned, envelope=THINK))["envelope"]["think_open"] == "<think>\n"
 
 
 def test_a_template_given_by_file_counts_by_its_text(folder, tmp_path):
