@@ -9,6 +9,7 @@ first, then the smaller trace_id.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 from rdpt_ray.errors import ConfigError
 from rdpt_ray.method.budget import Cut, Entry, cut_at_budget
@@ -141,12 +142,12 @@ def _from_distribution(name: str) -> Policy:
     if name not in declared:
         raise KeyError(f"no policy {name!r}; {unknown_name(name, [*POLICIES, *declared])}")
     policy, origin = extension(GROUP, name)
-    if not callable(policy):
-        raise ConfigError(
-            f"{origin} declares the policy {name}, an object of type {type(policy).__name__}: expected a "
-            "function from a prompt's candidates to one number each"
-        )
-    return policy
+    if callable(policy):
+        return cast(Policy, policy)
+    raise ConfigError(
+        f"{origin} declares the policy {name}, an object of type {type(policy).__name__}: expected a "
+        "function from a prompt's candidates to one number each"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -298,26 +298,6 @@ def test_a_missing_first_logprob_is_named():
         POLICIES["aslec"]([plain])
 
 
-def test_random_is_a_hash_of_seed_and_trace_alone():
-    one, twin = student_only("mixed", [Token(-1.0)]), student_only("mixed", num_chars=1)
-    digest = hashlib.sha256(b"7:mixed").hexdigest()
-    seven = policy_named("random", seed=7)
-    assert seven([one.candidate()]) == [int(digest[:12], 16) / 16**12] == seven([twin.candidate()])
-    assert policy_named("random", seed=8)([one.candidate()]) != seven([one.candidate()])
-    assert by_hand("random", one) == policy_named("random", seed=0)([one.candidate()])
-
-
-def test_random_is_uniform_and_each_seed_picks_anew():
-    traces = [student_only(f"{number:032x}").candidate() for number in range(2000)]
-    draws = np.array([policy_named("random", seed=seed)(traces) for seed in (0, 1)])
-    assert 0 <= draws.min() <= draws.max() < 1
-    # 5 standard errors of the mean, of a decile's count, and of a correlation of nothing
-    assert np.abs(draws.mean(axis=1) - 0.5).max() < 5 * math.sqrt(1 / 12 / 2000)
-    deciles = np.histogram(draws[0], bins=10, range=(0, 1))[0]
-    assert np.abs(deciles - 200).max() < 5 * math.sqrt(2000 * 0.1 * 0.9)
-    assert abs(np.corrcoef(draws)[0, 1]) < 5 / math.sqrt(2000)
-
-
 @given(st.lists(st.floats(-20, 0), min_size=1, max_size=30), st.integers(1, 29))
 def test_likelihood_alone_does_not_depend_on_where_sentences_are_cut(logprobs, cut):
     tokens = [Token(value, 2, 0.5) for value in logprobs]
