@@ -1,7 +1,7 @@
 """What a file's columns hold, in words: one small language for Parquet schemas and JSONL rows.
 
-`string`, `bool`, `int`, `float`, `null` (nothing but nulls seen), `list<T>`, `{key, key}` for an object,
-`mixed`, and Arrow's own name for everything else.
+`string`, `bool`, `int`, `float`, `null` (nothing but nulls seen), `list<T>`, `{key, key}` for an object, and
+Arrow's own name for everything else.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +23,7 @@ def describe_schema(schema: pa.Schema) -> dict[str, str]:
 
 
 def describe_rows(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The types of the columns of some JSON objects, over all of them; keys in order of appearance."""
+    """The types of the columns of some JSON objects, by what most of them hold; keys as they appear."""
     seen: dict[str, list[Any]] = {}
     for row in rows:
         for key, value in row.items():
@@ -34,6 +34,11 @@ def describe_rows(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 def text(held: str) -> bool:
     """A string."""
     return held in ("string", "null")
+
+
+def text_or_number(held: str) -> bool:
+    """A string, or a number that JSONL wrote without quotes."""
+    return text(held) or held in ("int", "float")
 
 
 def texts(held: str) -> bool:
@@ -97,22 +102,22 @@ def _describe(data_type: pa.DataType) -> str:
     return str(data_type)
 
 
-def _describe_values(values: Iterable[Any], depth: int = 0) -> str:
-    values = [value for value in values if value is not None]
-    kinds = {type(value) for value in values}
-    if not kinds:
+def _describe_values(values: Iterable[Any]) -> str:
+    """What most of the values are: a few broken rows do not hide what a file is."""
+    by_kind: dict[type, list[Any]] = {}
+    for value in values:
+        if value is not None:
+            by_kind.setdefault(type(value), []).append(value)
+    if not by_kind:
         return "null"
-    if kinds == {int, float}:
+    if set(by_kind) == {int, float}:
         return "float"
-    if len(kinds) > 1 or depth > 4:
-        return "mixed"
-    [kind] = kinds
+    kind, most = max(by_kind.items(), key=lambda item: len(item[1]))
     if kind is list:
-        inner = (entry for value in values for entry in value)
-        return f"list<{_describe_values(inner, depth + 1)}>"
+        return f"list<{_describe_values(entry for value in most for entry in value)}>"
     if kind is dict:
-        return _object(key for value in values for key in value)
-    return {str: "string", bool: "bool", int: "int", float: "float"}.get(kind, kind.__name__)
+        return _object(key for value in most for key in value)
+    return {str: "string"}.get(kind, kind.__name__)
 
 
 def _object(keys: Iterable[str]) -> str:

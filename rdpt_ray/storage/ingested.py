@@ -11,8 +11,7 @@ from rdpt_ray.storage.canonical import Trace, to_trace
 from rdpt_ray.storage.columns import Row
 from rdpt_ray.storage.faults import Fault
 from rdpt_ray.storage.input_spec import InputSpec
-from rdpt_ray.storage.layouts import PLAIN, read_candidates
-from rdpt_ray.storage.layouts.layout import Columns, Values
+from rdpt_ray.storage.layouts import Candidate
 from rdpt_ray.storage.reading import Reading, choose_reading, read_rows, read_types, recognises
 from rdpt_ray.storage.schemas import INGESTED, MESSAGES, SENTENCES
 from rdpt_ray.storage.sources import InputFile, open_input
@@ -98,14 +97,12 @@ def ingest_row(raw: Row, reading: Reading, split: Split) -> list[Ingested]:
     row, values = raw
     if isinstance(values, Fault):
         return [Ingested(row, None if row is None else 0, None, [], values)]
-    if reading.layout is PLAIN:
-        return [_ingest(row, 0, values, reading.names.inputs, split)]
-    return [_ingest(row, *found, split) for found in read_candidates(reading.layout, values)]
+    return [ingest_candidate(row, found, split) for found in reading.candidates(values)]
 
 
-def _ingest(
-    row: int | None, item: int, values: Values | Fault, columns: Columns, split: Split
-) -> Ingested:
+def ingest_candidate(row: int | None, candidate: Candidate, split: Split) -> Ingested:
+    """One candidate to a trace, or a fault that names the input's own column."""
+    item, values, columns = candidate
     if isinstance(values, Fault):
         return Ingested(row, item, None, [], values)
     try:

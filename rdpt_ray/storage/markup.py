@@ -97,6 +97,16 @@ def _unwrap_answer(answer: str) -> tuple[str, bool]:
     return inner, text.endswith("</answer>")
 
 
+def name_markup(text: str) -> str:
+    """Which markup a response carries, for people; `none` without any."""
+    if is_harmony(text):
+        return "harmony channels"
+    tags = _TAG.findall(text)
+    if tags == ["</think>"]:
+        return "only </think>"
+    return tags[0] if tags else "none"
+
+
 def join_canonical(reasoning: str, answer: str) -> tuple[str, int]:
     """The canonical response, and where its answer starts.
 

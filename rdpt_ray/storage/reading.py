@@ -1,14 +1,15 @@
 """How one input file is read: by the layout that the config names or the file shows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from rdpt_ray.storage.column_types import Types, describe_rows, describe_schema
 from rdpt_ray.storage.columns import ColumnNames, Row, resolve_columns
 from rdpt_ray.storage.faults import Fault
 from rdpt_ray.storage.input_spec import InputSpec
-from rdpt_ray.storage.layouts import LAYOUTS, PLAIN, Layout
+from rdpt_ray.storage.layouts import LAYOUTS, PLAIN, Candidate, Layout, read_candidates
 from rdpt_ray.storage.read_jsonl import first_objects, read_jsonl
 from rdpt_ray.storage.read_parquet import open_parquet, read_parquet
 from rdpt_ray.storage.recognise import recognise
@@ -31,6 +32,12 @@ class Reading:
     layout: Layout
     why: tuple[str, ...]
     names: ColumnNames
+
+    def candidates(self, values: dict[str, Any]) -> Iterable[Candidate]:
+        """The candidates of a row as `read_rows` yields it, at least one."""
+        if self.layout is PLAIN:
+            return (Candidate(0, values, self.names.inputs),)
+        return read_candidates(self.layout, values)
 
 
 def read_types(file: InputFile) -> dict[str, str]:

@@ -41,13 +41,18 @@ AM_DEEPSEEK_R1 = Layout(
 
 def _from_channels(values: Values) -> Values:
     """The messages, or where they are null the columns that repeat them."""
-    parts = {name: values.pop(name, None) for name in ("developer", "user", "analysis", "final")}
-    if values.get("messages") is None and parts["final"] is not None:
-        developer = [{"role": "system", "content": parts["developer"]}]
-        user = [{"role": "user", "content": parts["user"]}]
-        values["messages"] = (developer if parts["developer"] else []) + user
-        values |= {"reasoning": parts["analysis"], "answer": parts["final"]}
+    repeated = {name: values.pop(f"messages.{name}", None) for name in _REPEATED}
+    if values.get("messages") is None and repeated["final"] is not None:
+        values |= {
+            "system": repeated["developer"],
+            "prompt": repeated["user"],
+            "reasoning": repeated["analysis"],
+            "answer": repeated["final"],
+        }
     return values
+
+
+_REPEATED = ("developer", "user", "analysis", "final")
 
 
 MULTILINGUAL_THINKING = Layout(
@@ -57,13 +62,10 @@ MULTILINGUAL_THINKING = Layout(
         "messages": conversation_with("thinking", "reasoning_content", "reasoning"),
         "reasoning_language": text,
     },
-    also=("developer", "user", "analysis", "final"),
+    also=_REPEATED,
     columns={
         "messages": "messages",
-        "developer": "developer",
-        "user": "user",
-        "analysis": "analysis",
-        "final": "final",
+        **{f"messages.{name}": name for name in _REPEATED},
         "metadata.reasoning_language": "reasoning_language",
     },
     finish=_from_channels,

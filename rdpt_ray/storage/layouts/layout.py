@@ -53,8 +53,8 @@ class Layout:
         variants: Read from columns of their own, one mapping for each candidate of a row.
         constants: Values that the schema states by its column names, one mapping per variant, or one
             for all candidates.
-        finish: Turns what was read into canonical values. It may get names that are not canonical,
-            and must take any value of any type.
+        finish: Turns what was read into canonical values; must take any value of any type. A name
+            like `correct.by_model` holds something that it makes `correct` of.
         note: What else people should know; shown by `rdpt ingest --explain`.
     """
 
@@ -74,12 +74,6 @@ class Layout:
         mappings = [self.columns, self.lists, *self.variants]
         names = {column: column for mapping in mappings for column in mapping.values()}
         return ColumnNames(names, frozenset(), as_is=True)
-
-    def sources(self) -> list[tuple[str, str]]:
-        """(input column, what it becomes), a pair for each use, without repetition."""
-        mappings = [self.columns, self.lists, *self.variants]
-        pairs = ((column, name) for mapping in mappings for name, column in mapping.items())
-        return list(dict.fromkeys(pairs))
 
 
 def read_candidates(layout: Layout, row: Mapping[str, Any]) -> Iterator[Candidate]:

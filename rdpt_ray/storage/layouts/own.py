@@ -8,7 +8,7 @@ from rdpt_ray.storage.layouts.nemotron import parsed
 
 def _split_at_answer(values: Values) -> Values:
     """The response cut where the answer starts, so that the trace keeps its identity."""
-    response, start = values.get("response"), values.pop("answer_start", None)
+    response, start = values.get("response"), values.pop("response.answer_start", None)
     if isinstance(response, str) and type(start) is int and 0 <= start <= len(response):
         del values["response"]
         values |= {"reasoning": response[:start], "answer": response[start:]}
@@ -30,7 +30,7 @@ OWN = Layout(
     columns={
         "messages": "messages",
         "response": "response",
-        "answer_start": "answer_start",
+        "response.answer_start": "answer_start",
         "metadata": "metadata",
         **{name: name for name in COLUMNS if name in _FACTS},
     },

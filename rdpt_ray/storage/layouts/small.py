@@ -1,6 +1,6 @@
 """Small curated sets: s1K, whose two teachers are columns, and LIMO, whose traces carry no markup."""
 
-from rdpt_ray.storage.column_types import text
+from rdpt_ray.storage.column_types import text, text_or_number
 from rdpt_ray.storage.layouts.layout import Layout, Values
 
 _GRADES = {"yes": True, "true": True, "no": False, "false": False}
@@ -45,7 +45,7 @@ S1K = Layout(
 LIMO = Layout(
     name="limo",
     dataset="GAIR/LIMO and LIMO-v2",
-    needs={"question": text, "solution": text, "answer": text},
+    needs={"question": text, "solution": text, "answer": text_or_number},
     columns={"prompt": "question", "response": "solution", "reference_answer": "answer"},
     note="a solution without markup is one trace whose reasoning and answer are not told apart",
 )
