@@ -7,7 +7,7 @@ the model expects markup around reasoning and answer, it reads it, unscored (doc
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import numpy as np
@@ -55,6 +55,18 @@ class Encoded:
     """[R] which of the sequence's response tokens are the response's own; the others are markup."""
     spans: NDArray[np.int64]
     """[R, 2] their character offsets in the response."""
+
+
+class _Part(NamedTuple):
+    """What of a response is tokenised in one go."""
+
+    before: str
+    """Markup that is read first."""
+    span: Span
+    """Characters of the response."""
+    blanks: str = ""
+    """White space that the markup behind it begins with. Most tokenizers have a token for a full stop with
+    a line break, and a model that ends a line writes that one: it gives the stop alone next to nothing."""
 
 
 class TraceEncoder:
@@ -141,28 +153,30 @@ class TraceEncoder:
         response_ids: list[int] = []
         own: list[NDArray[np.int64]] = []
         spans: list[NDArray[np.int64]] = []
-        for markup, span in self._layout(prompt_ids, response, answer_start):
-            (response_ids if own else prompt_ids).extend(self._markup_ids(markup))
-            ids, places = self._encode_text(response, span)
-            own.append(np.arange(len(response_ids), len(response_ids) + len(ids)))
+        for part in self._layout(prompt_ids, response, answer_start):
+            (response_ids if own else prompt_ids).extend(self._markup_ids(part.before))
+            ids, places = self._encode_part(response, part)
+            own.append(np.arange(len(response_ids), len(response_ids) + len(places)))
             spans.append(places)
             response_ids += ids
         sequence = TokenSequence(prompt_ids, response_ids)
         return Encoded(sequence, np.concatenate(own), np.concatenate(spans))
 
-    def _layout(
-        self, prompt_ids: list[int], response: str, answer_start: int
-    ) -> list[tuple[str, Span]]:
-        """The parts of a response that are tokenised on their own, each after its markup."""
+    def _layout(self, prompt_ids: list[int], response: str, answer_start: int) -> list[_Part]:
+        """The parts of a response that are tokenised on their own."""
         envelope = self._envelope
         prompt = "" if envelope.is_empty else self._end_of(prompt_ids)
         if envelope.is_empty or is_closed(prompt, envelope):
-            return [("", (0, len(response)))]
+            return [_Part("", (0, len(response)))]
         reasoning, answer = halves(response, answer_start)
         if reasoning == (0, 0):
-            return [(before_answer(prompt, envelope), answer)]
-        opened = (before_reasoning(prompt, envelope), reasoning)
-        return [opened, (envelope.think_close, answer)] if answer[0] < answer[1] else [opened]
+            return [_Part(before_answer(prompt, envelope), answer)]
+        opener, close = before_reasoning(prompt, envelope), envelope.think_close
+        if answer[0] == answer[1]:
+            return [_Part(opener, reasoning)]
+        tags = close.lstrip()
+        blanks = close[: len(close) - len(tags)]
+        return [_Part(opener, reasoning, blanks), _Part(tags, answer)]
 
     def _end_of(self, prompt_ids: list[int]) -> str:
         """Enough of a prompt's text to see whether it ends with markup: no token is less than a byte."""
@@ -177,9 +191,10 @@ class TraceEncoder:
     def _markup_ids(self, markup: str) -> list[int]:
         return self._tokenizer.encode(markup, add_special_tokens=False, verbose=False)
 
-    def _encode_text(self, response: str, span: Span) -> tuple[list[int], NDArray[np.int64]]:
-        """Ids of a part of the response, and their character offsets in the whole."""
-        text = response[slice(*span)]
+    def _encode_part(self, response: str, part: _Part) -> tuple[list[int], NDArray[np.int64]]:
+        """Ids of a part, and the offsets in the whole response of its own tokens, which come first."""
+        start, end = part.span
+        text = response[start:end] + part.blanks
         encoding = self._tokenizer(
             text,
             add_special_tokens=False,
@@ -194,7 +209,8 @@ class TraceEncoder:
             tokens = self._tokenizer.convert_ids_to_tokens(sorted(forged))
             raise ValueError(f"the tokenizer reads {tokens} in the response even as plain text")
         spans = np.array(encoding["offset_mapping"], dtype=np.int64).reshape(-1, 2)
-        return response_ids, repair(text, spans) + span[0]
+        spans = np.minimum(repair(text, spans) + start, end)
+        return response_ids, spans[spans[:, 0] < end] if part.blanks else spans
 
 
 def _mark_control_tokens(tokenizer: PreTrainedTokenizerBase, written: str) -> frozenset[int]:

@@ -1,14 +1,16 @@
 """Configured envelopes to pinned identities."""
 
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rdpt_ray.errors import ModelError
 from rdpt_ray.model_config import ModelConfig, RecordedConfig
 from rdpt_ray.scoring.envelopes import ENVELOPES, NONE, THINK
 from rdpt_ray.scoring.loading import encoder_of, identity_of, load_scorer
-from rdpt_ray.scoring.scorer import Trace, TraceTokens
+from rdpt_ray.scoring.scorer import ModelScorer, Trace, TraceTokens
 
 MINIATURE = Path(__file__).resolve().parents[2] / "examples" / "miniature"
 THINKS = (
@@ -27,6 +29,20 @@ def thinking(model_folder):
 def test_the_miniature_teacher_thinks():
     """Its generation prompt opens a block, as DeepSeek-R1's does."""
     assert identity_of(ModelConfig(model=str(MINIATURE / "teacher"))).envelope == THINK
+
+
+def test_a_thinking_model_finds_its_own_trace_likely():
+    """Cut before the line break that markup begins with, its last full stop would have next to no chance."""
+    reasoning = "Only the last digit matters.\nNow 3 plus 4 leaves 7."
+    text = f"{reasoning}\n\nThe answer is \\boxed{{7}}."
+    edges = [0, 29, len(reasoning) + 2, len(text)]
+    asked = [{"role": "user", "content": "Modulo ten, what is left of 3 plus 4?"}]
+    trace = Trace(asked, text, list(pairwise(edges)), "t", None, len(reasoning) + 2)
+    model = ModelConfig(model=str(MINIATURE / "teacher"))
+    scorer = load_scorer(model, identity_of(model), num_threads=1)
+    assert isinstance(scorer, ModelScorer)
+    (score,) = scorer.score([trace])
+    assert (np.exp(score.sum_logprob / score.num_tokens)[1:] > 0.5).all()
 
 
 @pytest.mark.parametrize("name", ["student", "distilled"])

@@ -197,11 +197,8 @@ def test_a_trace_is_read_inside_its_envelope(model, name, which):
     if base(name) in OPENED:
         assert model.prompt.endswith("<think>\n")
         lead = lead.removeprefix("<think>\n")
-    encoded, _, text = model.read(ASKED, *canonical(reasoning, answer))
+    _, _, text = model.read(ASKED, *canonical(reasoning, answer))
     assert text == model.prompt + lead + reasoning + between + answer
-    own = [encoded.sequence.response_ids[place] for place in encoded.own]
-    kept = between if not think_open else ""
-    assert model.tokenizer.decode(own) == reasoning + kept + answer
 
 
 @pytest.mark.parametrize("which", HALVES)

@@ -29,8 +29,11 @@ def pieces(reasoning, answer):
     """(text, sentences' texts or None for markup), in reading order."""
     if not reasoning:
         return [(OWN.answer_open, None), ("".join(answer), answer)]
-    opened = [(OWN.think_open, None), ("".join(reasoning).rstrip(), reasoning)]
-    return [*opened, (OWN.think_close, None), ("".join(answer), answer)] if answer else opened
+    text = "".join(reasoning).rstrip()
+    if not answer:
+        return [(OWN.think_open, None), (text, reasoning)]
+    opened = [(OWN.think_open, None), (text + "\n", reasoning)]
+    return [*opened, (OWN.think_close.removeprefix("\n"), None), ("".join(answer), answer)]
 
 
 def reference(model, kind, reasoning, answer):
@@ -47,7 +50,12 @@ def reference(model, kind, reasoning, answer):
             owners += [-1] * len(encoding.ids)
             continue
         edges = np.cumsum([len(each) for each in sentences])
-        owners += [first + int(np.searchsorted(edges, at, "right")) for at, _ in encoding.offsets]
+        places = [first + int(np.searchsorted(edges, at, "right")) for at, _ in encoding.offsets]
+        ends = len(text.rstrip())  # a line break by itself is markup, behind a stop it is not
+        owners += [
+            place if at < ends else -1
+            for place, (at, _) in zip(places, encoding.offsets, strict=True)
+        ]
         first += len(sentences)
     with torch.no_grad():
         logits = model(input_ids=torch.tensor([ids])).logits[0].double().log_softmax(-1)
