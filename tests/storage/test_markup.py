@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdpt_ray.storage.faults import Fault
-from rdpt_ray.storage.markup import join_canonical, split_markup
+from rdpt_ray.storage.markup import join_canonical, name_markup, split_markup
 
 BOT, EOT = "<|begin_of_thought|>", "<|end_of_thought|>"
 BOS, EOS = "<|begin_of_solution|>", "<|end_of_solution|>"
@@ -121,3 +121,55 @@ def test_every_markup_gives_the_same_canonical_response(reasoning, answer):
 )
 def test_join_canonical(reasoning, answer, expected):
     assert join_canonical(reasoning, answer) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<think>why</think><answer>so</answer>", ("why", "so", True)),
+        ("<think>why</think>\n<answer>\nso\n</answer>\n", ("why", "\nso\n", True)),
+        ("why</think><answer>so</answer>", ("why", "so", True)),
+        ("<think>why</think><answer>so fa", ("why", "so fa", False)),
+        ("<think>why</think><answer>a</answer>b", ("why", "<answer>a</answer>b", True)),
+        (
+            "<think>w</think><answer>a</answer><answer>b</answer>",
+            ("w", "<answer>a</answer><answer>b</answer>", True),
+        ),
+        ("<answer>so</answer>", ("", "<answer>so</answer>", True)),
+    ],
+)
+def test_answer_tags_are_markup_only_behind_reasoning(text, expected):
+    assert split_markup(text, "response") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<think>\nwhy", ("\nwhy", "", False)),
+        (f" {BOT}why", ("why", "", False)),
+        ("<think>why</think>so", ("why", "so", True)),
+        ("so", ("", "so", True)),
+    ],
+)
+def test_reasoning_that_the_input_says_is_cut(text, expected):
+    assert split_markup(text, "response", cut=True) == expected
+
+
+@pytest.mark.parametrize("text", ["so <think>cut", "<think>a<think>b", f"{BOT}cut{BOS}so{EOS}"])
+def test_a_cut_excuses_nothing_else(text):
+    with pytest.raises(Fault):
+        split_markup(text, "response", cut=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("so", "none"),
+        ("why</think>so", "only </think>"),
+        ("<think>why</think>so", "<think>"),
+        (f"{BOT}why{EOT}", BOT),
+        ("<|channel|>final<|message|>so", "harmony channels"),
+    ],
+)
+def test_name_markup(text, name):
+    assert name_markup(text) == name

@@ -1,0 +1,49 @@
+"""The bodies of the ingestion tasks, without Ray: each candidate of a row is a row of the ledger."""
+
+import json
+
+import pyarrow as pa
+
+from rdpt_ray.config import InputConfig
+from rdpt_ray.pipeline.ingest import Destination, read_rows, write_bucket
+from rdpt_ray.storage.files import open_root
+from rdpt_ray.storage.inputs import list_inputs
+
+LINES = [
+    {"problem": "2+2?", "generations": ["<think>a</think>4", None, "b</think>4", "a</think>4"]},
+    {"problem": "2+2?", "generations": []},
+    {"problem": "2+2?", "generations": ["<think>a</think>4", "<think>c</think>4"]},
+]
+
+
+def ledger(tmp_path, name, order=1):
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in LINES))
+    config = InputConfig(path=str(path))
+    tables = read_rows(
+        {"index": [0]}, files=list_inputs(config), config=config, num_buckets=1, unit="sentence"
+    )
+    rows = pa.concat_tables(tables)
+    to = Destination(open_root(str(tmp_path / name)), "d", "runs/r", 1)
+    [record] = write_bucket(rows.take(list(range(rows.num_rows))[::order]), to=to).to_pylist()
+    return record, to.store.read_table("runs/r/rows/bucket=0000.parquet").to_pylist()
+
+
+def test_every_candidate_of_a_row_is_accounted_for(tmp_path):
+    record, rows = ledger(tmp_path, "store")
+    assert (record["num_rows"], record["num_faults"], record["part_traces"]) == (7, 4, [3])
+    assert [(row["row"], row["item"], row["candidate"], row["reason"]) for row in rows] == [
+        (0, 0, 0, None),
+        (0, 1, None, "null_value"),
+        (0, 2, 1, None),
+        (0, 3, None, "duplicate"),
+        (1, 0, None, "no_response"),
+        (2, 0, None, "duplicate"),
+        (2, 1, 2, None),
+    ]
+    details = {row["item"]: row["detail"] for row in rows if row["reason"] == "duplicate"}
+    assert details[3] == f"same prompt and response as {tmp_path}/a.jsonl row 0"
+
+
+def test_the_order_of_arrival_does_not_matter(tmp_path):
+    assert ledger(tmp_path, "one") == ledger(tmp_path, "two", order=-1)
