@@ -80,14 +80,14 @@ def read_file(
     held: list[Ingested] = []
     num_bytes = 0
     with open_input(file) as source:
-        rows = read_rows(file, source, reading.names, config.limit)
-        for entry in chain.from_iterable(ingest_row(raw, reading, split) for raw in rows):
-            size = entry.trace.num_bytes if entry.trace else 0
-            if held and (len(held) == max_rows or num_bytes + size > max_bytes):
-                yield _to_table(file.uri, held, defaults)
-                held, num_bytes = [], 0
-            held.append(entry)
-            num_bytes += size
+        for raw in read_rows(file, source, reading.names, config.limit):
+            for entry in ingest_row(raw, reading, split):
+                size = entry.trace.num_bytes if entry.trace else 0
+                if held and (len(held) == max_rows or num_bytes + size > max_bytes):
+                    yield _to_table(file.uri, held, defaults)
+                    held, num_bytes = [], 0
+                held.append(entry)
+                num_bytes += size
     if held:
         yield _to_table(file.uri, held, defaults)
 
@@ -114,24 +114,26 @@ def ingest_candidate(row: int | None, candidate: Candidate, split: Split) -> Ing
 
 
 def _to_table(uri: str, entries: list[Ingested], defaults: Mapping[str, str | None]) -> pa.Table:
+    traces = [entry.trace for entry in entries]
+    faults = [entry.fault for entry in entries]
     columns: dict[str, pa.Array] = {
         "file": pa.array([uri] * len(entries), pa.string()),
         "row": pa.array([entry.row for entry in entries], pa.int64()),
         "item": pa.array([entry.item for entry in entries], pa.int32()),
-        "messages": pa.array([_messages(entry.trace) for entry in entries], MESSAGES),
+        "messages": pa.array([_messages(trace) for trace in traces], MESSAGES),
         "sentences": _spans(entries),
         "candidate": pa.nulls(len(entries), pa.int32()),
     }
     for name in _FROM_TRACE:
-        values = [getattr(entry.trace, name, None) for entry in entries]
+        values = [getattr(trace, name, None) for trace in traces]
         if (default := defaults.get(name)) is not None:
             values = [
-                default if entry.trace and not (value and value.strip()) else value
-                for entry, value in zip(entries, values, strict=True)
+                default if trace and not (value and value.strip()) else value
+                for trace, value in zip(traces, values, strict=True)
             ]
         columns[name] = pa.array(values, INGESTED.field(name).type)
     for name in _FROM_FAULT:
-        values = [getattr(entry.fault, name, None) for entry in entries]
+        values = [getattr(fault, name, None) for fault in faults]
         columns[name] = pa.array(values, INGESTED.field(name).type)
     return pa.table([columns[name] for name in INGESTED.names], schema=INGESTED)
 
