@@ -42,7 +42,9 @@ def probe_envelope(render: Render) -> Envelope:
     opened = next((text for text in OPENERS if prompt.rstrip().endswith(text)), "")
     before, _, after = said.partition(REASONED)
     between, answered, _ = after.partition(ANSWERED)
-    shown_once = said.count(REASONED) == 1 and bool(answered)  # three: it shows all fields as they are
+    shown_once = said.count(REASONED) == 1 and bool(
+        answered
+    )  # three: it shows all fields as they are
     if shown_once and prompt and before.startswith(prompt):
         opener = _from_last(prompt, opened) + before[len(prompt) :]
         alone = _said(render, ANSWERED).partition(ANSWERED)[0]
