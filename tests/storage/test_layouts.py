@@ -459,10 +459,14 @@ def test_am_without_a_content_is_read_from_its_info():
     assert told(entry) == next(expected("am-deepseek-r1-distilled"))
 
 
-def test_multilingual_thinking_without_messages_is_read_from_its_columns():
-    row = changed("multilingual-thinking", messages=None)
-    _, [entry] = read(as_lines([row]), "x.jsonl", format="multilingual-thinking")
-    assert told(entry) == next(expected("multilingual-thinking"))
+def test_multilingual_thinking_without_messages_or_thinking_is_read_from_its_columns():
+    messages = DATASETS["multilingual-thinking"][0]["messages"]
+    bare = [{key: message[key] for key in ("role", "content")} for message in messages]
+    for held in (None, bare, bare[:-1]):
+        row = changed("multilingual-thinking", messages=held)
+        found, [entry] = read(as_lines([row]), "x.jsonl")
+        assert found == "multilingual-thinking"
+        assert told(entry) == next(expected("multilingual-thinking"))
 
 
 def test_what_was_written_keeps_its_identity():

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from rdpt_ray.storage.column_types import conversation_with, text
+from rdpt_ray.storage.column_types import conversation, conversation_with, text
 from rdpt_ray.storage.layouts.layout import Layout, Values
+from rdpt_ray.storage.messages import REASONING_FIELDS
 
 
 def _from_info(values: Values) -> Values:
@@ -40,9 +41,18 @@ AM_DEEPSEEK_R1 = Layout(
 
 
 def _from_channels(values: Values) -> Values:
-    """The messages, or where they are null the columns that repeat them."""
+    """The messages, or where they are null or hold no reasoning the columns that repeat them."""
     repeated = {name: values.pop(f"messages.{name}", None) for name in _REPEATED}
-    if values.get("messages") is None and repeated["final"] is not None:
+    messages = values.get("messages")
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    bare = isinstance(last, dict) and not any(last.get(name) for name in REASONING_FIELDS)
+    if messages is not None and bare and repeated["analysis"] and repeated["final"] is not None:
+        values |= {
+            "messages": messages[:-1] if last.get("role") == "assistant" else messages,
+            "reasoning": repeated["analysis"],
+            "answer": repeated["final"],
+        }
+    elif messages is None and repeated["final"] is not None:
         values |= {
             "system": repeated["developer"],
             "prompt": repeated["user"],
@@ -58,10 +68,7 @@ _REPEATED = ("developer", "user", "analysis", "final")
 MULTILINGUAL_THINKING = Layout(
     name="multilingual-thinking",
     dataset="HuggingFaceH4/Multilingual-Thinking",
-    needs={
-        "messages": conversation_with("thinking", "reasoning_content", "reasoning"),
-        "reasoning_language": text,
-    },
+    needs={"messages": conversation, "reasoning_language": text},
     also=_REPEATED,
     columns={
         "messages": "messages",
@@ -70,5 +77,5 @@ MULTILINGUAL_THINKING = Layout(
     },
     finish=_from_channels,
     note="the reasoning is the field thinking of the assistant's message; the columns developer, user,"
-    " analysis and final repeat the messages and are read where those are null",
+    " analysis and final repeat the messages and are read where those are null or hold no reasoning",
 )

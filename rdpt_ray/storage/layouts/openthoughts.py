@@ -1,17 +1,13 @@
 """OpenThoughts and what shares its format: one trace per row, in conversations of {from, value}."""
 
-from rdpt_ray.storage.column_types import anything, conversation, text
+from rdpt_ray.storage.column_types import conversation, text
 from rdpt_ray.storage.layouts.layout import Layout
 
 OPENTHOUGHTS3 = Layout(
     name="openthoughts3",
     dataset="open-thoughts/OpenThoughts3-1.2M",
-    needs={
-        "conversations": conversation,
-        "difficulty": anything,
-        "domain": text,
-        "source": text,
-    },
+    needs={"conversations": conversation, "domain": text, "source": text},
+    also=("difficulty",),
     columns={
         "conversations": "conversations",
         "source": "source",
