@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import fsspec
 import pyarrow as pa
@@ -353,6 +354,10 @@ def told(row):
 
 def test_every_layout_can_be_named_in_the_config_and_is_tested():
     assert set(CONFIGURED) == set(LAYOUTS) == set(DATASETS)
+    documented = (Path(__file__).parents[2] / "docs/inputs.md").read_text()
+    for layout in LAYOUTS.values():
+        assert f"\n| {layout.name} | " in documented
+        assert all(column in documented for column in layout.needs)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=lambda layout: layout.name)
