@@ -12,10 +12,12 @@ from rdpt_ray.errors import InputError
 from rdpt_ray.storage.column_types import describe_schema
 from rdpt_ray.storage.columns import check_schema, resolve_columns
 from rdpt_ray.storage.faults import Fault
+from rdpt_ray.storage.hub import Pinned, pinned
 from rdpt_ray.storage.input_spec import InputSpec
 from rdpt_ray.storage.read_parquet import open_parquet
 from rdpt_ray.storage.reading import choose_reading, recognises
 from rdpt_ray.storage.recognise import explain_unknown, lacking
+from rdpt_ray.storage.remote import remote_faults, said
 from rdpt_ray.storage.sources import (
     Compression,
     Format,
@@ -49,10 +51,11 @@ def list_inputs(config: InputSpec) -> list[InputFile]:
     if not all(paths) or not paths:
         raise InputError("input.path is empty: name a file, a folder or a glob")
     configured = config.format if config.format in ("parquet", "jsonl") else "auto"
-    found: dict[str, tuple[str, str, dict[str, Any]]] = {}
-    for root in paths:
-        for path, info in _expand(root, configured).items():
-            found.setdefault(_show(root, path), (root, path, info))
+    found: dict[str, tuple[Pinned, str, dict[str, Any]]] = {}
+    for configured_path in paths:
+        pin = pinned(configured_path)
+        for path, info in _expand(pin.root, configured).items():
+            found.setdefault(pin.show(_show(pin.root, path)), (pin, path, info))
     return [
         _describe(index, uri, *found[uri], configured=configured)
         for index, uri in enumerate(sorted(found))
@@ -120,8 +123,8 @@ def _expand(root: str, configured: str) -> dict[str, dict[str, Any]]:
     try:
         fs, path = fsspec.core.url_to_fs(root)
         kind, found = _look_up(fs, path)
-    except (OSError, ValueError, ImportError) as error:
-        reason = str(error).replace(root, shown)
+    except (*remote_faults(), ValueError, ImportError) as error:
+        reason = said(error).replace(root, shown)
         raise InputError(f"input.path: {shown} cannot be listed: {reason}") from error
     if kind == "nothing":
         raise InputError(f"input.path: {shown} does not exist")
@@ -141,7 +144,8 @@ def _expand(root: str, configured: str) -> dict[str, dict[str, Any]]:
 
 
 def _look_up(fs: Any, path: str) -> tuple[str, dict[str, dict[str, Any]]]:
-    """What a path is, and what the file system says of each file in it."""
+    """What a path is, and what the file system says of each file in it, now."""
+    fs.invalidate_cache()
     try:
         info = fs.info(path)
     except FileNotFoundError:
@@ -206,7 +210,7 @@ def _without_query(path: str) -> str:
 
 
 def _describe(
-    index: int, uri: str, root: str, path: str, info: dict[str, Any], *, configured: str
+    index: int, uri: str, pin: Pinned, path: str, info: dict[str, Any], *, configured: str
 ) -> InputFile:
     format = _format(path, configured)
     if format is None:
@@ -215,7 +219,9 @@ def _describe(
     ending = os.path.splitext(_without_query(path).lower())[1]
     size, tag = info.get("size"), content_tag(info)
     if size is None or not tag:
-        size, digest = hash_content(root, path, uri)
+        size, digest = hash_content(pin.root, path, uri)
         tag = tag or digest
     compression = _COMPRESSIONS.get(ending) if format == "jsonl" else None
-    return InputFile(index, uri, format, compression, size, f"{size}-{tag}", root, path)
+    return InputFile(
+        index, uri, format, compression, size, f"{size}-{tag}", pin.root, path, pin.revision
+    )

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import fsspec
 
 from rdpt_ray.errors import InputError
+from rdpt_ray.storage.remote import reading, remote_faults, said
 
 Format = Literal["parquet", "jsonl"]
 Compression = Literal["gzip", "zstd"] | None
@@ -31,6 +32,8 @@ class InputFile:
             system, or else the sha256 of the bytes.
         root: The configured path, which tells the file system and how to log in.
         path: The file in it.
+        revision: The commit that a branch or tag of a repository stood for when listed; `root` and
+            `path` hold it, so every worker reads that commit.
     """
 
     index: int
@@ -41,6 +44,7 @@ class InputFile:
     fingerprint: str
     root: str = field(repr=False)
     path: str = field(repr=False)
+    revision: str | None = None
 
 
 class Source:
@@ -64,6 +68,9 @@ class Source:
         except OSError as error:
             self._failure = error
             raise
+        except remote_faults() as error:
+            self._failure = OSError(said(error))
+            raise self._failure from error
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move to an offset."""
@@ -83,7 +90,8 @@ class Source:
     def raise_failure(self) -> None:
         """Raise InputError, naming the file, if the file system failed."""
         if self._failure is not None:
-            raise InputError(f"{self._uri}: reading failed: {self._failure}") from self._failure
+            reason = said(self._failure)
+            raise InputError(f"{self._uri}: reading failed: {reason}") from self._failure
 
 
 @contextmanager
@@ -96,9 +104,9 @@ def open_input(file: InputFile) -> Iterator[Source]:
     fs = fsspec.core.url_to_fs(file.root)[0]
     try:
         info = fs.info(file.path)
-        stream = fs.open(file.path, "rb")
-    except OSError as error:
-        reason = str(error).replace(file.path, file.uri)  # the path may hold a signature
+        stream = fs.open(file.path, "rb", **reading(fs, file.format))
+    except remote_faults() as error:
+        reason = said(error).replace(file.path, file.uri)  # the path may hold a signature
         raise InputError(f"{file.uri}: cannot be opened: {reason}") from error
     with stream:
         tag = content_tag(info)
@@ -130,7 +138,7 @@ def hash_content(root: str, path: str, uri: str) -> tuple[int, str]:
             while chunk := stream.read(1 << 20):
                 digest.update(chunk)
                 size += len(chunk)
-    except OSError as error:
-        reason = str(error).replace(path, uri)
+    except remote_faults() as error:
+        reason = said(error).replace(path, uri)
         raise InputError(f"{uri}: cannot be read: {reason}") from error
     return size, f"sha256:{digest.hexdigest()}"
