@@ -1,5 +1,6 @@
 """What ingestion will make of each input file, and why, told before anything is run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rdpt_ray.storage.column_types import Types
@@ -63,16 +64,23 @@ def _explain(file: InputFile, config: InputSpec) -> Explanation:
         note=reading.layout.note,
         why=list(reading.why),
         advice=_advice(reading, types),
-        columns={column: (held, _becomes(column, reading)) for column, held in types.items()},
+        columns={
+            column: (held, _becomes(column, reading, types)) for column, held in types.items()
+        },
         rows=look_at(file, config, reading),
     )
 
 
-def _becomes(column: str, reading: Reading) -> list[str]:
+def _becomes(column: str, reading: Reading, types: Types) -> list[str]:
     """The canonical names that a column is read for, each with how, if not as it is."""
     layout = reading.layout
     if layout is PLAIN:
-        return [name for name, source in reading.names.inputs.items() if source == column]
+        found = reading.names.found(types)
+        return [
+            name + _unless(name, found)
+            for name, source in reading.names.inputs.items()
+            if source == column
+        ]
     uses = [_plainly(name) for name, source in layout.columns.items() if source == column]
     uses += [
         f"{_plainly(name)}, an entry per candidate"
@@ -86,6 +94,15 @@ def _becomes(column: str, reading: Reading) -> list[str]:
         if source == column
     ]
     return list(dict.fromkeys(uses))
+
+
+def _unless(name: str, found: Mapping[str, str]) -> str:
+    """That a column only stands in for another one that the file has as well (`canonical.to_trace`)."""
+    if name in ("reasoning", "answer") and "response" in found:
+        return ", where response is null"
+    if name in ("messages", "conversations") and "prompt" in found:
+        return ", where prompt is null"
+    return ""
 
 
 def _plainly(name: str) -> str:

@@ -94,6 +94,17 @@ def test_a_layout_and_a_mapping_are_one_too_many():
         parse_config(tree)
 
 
+def test_columns_that_only_stand_in_for_others_say_so(tmp_path):
+    row = {"prompt": "q", "response": "r", "reasoning": "x", "answer": "y", "messages": []}
+    told, _ = explain(tmp_path / "a.jsonl", [row])
+    assert told.columns["reasoning"][1] == ["reasoning, where response is null"]
+    assert told.columns["messages"][1] == ["messages, where prompt is null"]
+    del row["response"], row["prompt"]
+    told, _ = explain(tmp_path / "b.jsonl", [row])
+    assert told.columns["reasoning"][1] == ["reasoning"]
+    assert told.columns["messages"][1] == ["messages"]
+
+
 def test_an_unknown_file_says_what_to_do(tmp_path):
     told, text = explain(tmp_path / "a.jsonl", [{"question": "q", "solution": "s"}])
     assert told.layout == "plain"

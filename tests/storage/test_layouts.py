@@ -538,7 +538,8 @@ def test_any_change_to_a_row_gives_traces_or_faults_and_counts_hold(name, data):
     broken = data.draw(
         st.fixed_dictionaries({}, optional={key: mutated(value) for key, value in row.items()})
     )
-    _, rows = read(as_lines([row, broken, row]), "x.jsonl", format=name)
+    forced = data.draw(st.sampled_from(["auto", name]))
+    _, rows = read(as_lines([row, broken, row]), "x.jsonl", format=forced)
     num_traces = len(DATASETS[name][1])
     places = [(entry["row"], entry["item"]) for entry in rows]
     assert places == sorted(set(places))
@@ -552,3 +553,48 @@ def test_any_change_to_a_row_gives_traces_or_faults_and_counts_hold(name, data):
         assert entry["reason"] is None or entry["reason"] in REASONS
     assert [told(entry) for entry in rows[:num_traces]] == list(expected(name))
     assert [told(entry) for entry in rows[-num_traces:]] == list(expected(name))
+
+
+columns = st.sampled_from(
+    [
+        pa.array([None, None]),
+        pa.array([b"x", b"\xff"]),
+        pa.array([1, 2]),
+        pa.array(["", THOUGHT]),
+        pa.array([["a"], None]),
+        pa.array([[1], []]),
+        pa.array([[[True]], [None]]),
+        pa.array([[{"role": "user", "content": "q"}], []]),
+        pa.array([{"a": 1}, None]),
+        pa.array(["a", "a"]).dictionary_encode(),
+    ]
+)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+@settings(max_examples=40)
+@given(data=st.data())
+def test_any_change_to_a_schema_gives_traces_or_faults_and_counts_hold(name, data):
+    row = DATASETS[name][0]
+    table = pa.Table.from_pylist([row, row])
+    for column in data.draw(st.sets(st.sampled_from(list(row)))):
+        index = table.schema.get_field_index(column)
+        other = data.draw(st.none() | columns)
+        table = table.remove_column(index)
+        if other is not None:
+            table = table.append_column(column, other)
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    fsspec.filesystem("memory").pipe("/layouts/s.parquet", sink.getvalue())
+    config = InputConfig(
+        path="memory://layouts/s.parquet", format=data.draw(st.sampled_from(["auto", name]))
+    )
+    rows = [
+        row
+        for file in list_inputs(config)
+        for part in read_file(file, config, split=one)
+        for row in part.to_pylist()
+    ]
+    assert {entry["row"] for entry in rows} == ({0, 1} if table.num_columns else set())
+    for entry in rows:
+        assert (entry["reason"] is None) is (entry["trace_id"] is not None)
