@@ -43,22 +43,17 @@ AM_DEEPSEEK_R1 = Layout(
 def _from_channels(values: Values) -> Values:
     """The messages, or where they are null or hold no reasoning the columns that repeat them."""
     repeated = {name: values.pop(f"messages.{name}", None) for name in _REPEATED}
+    if repeated["final"] is None:
+        return values
+    written = {"reasoning": repeated["analysis"], "answer": repeated["final"]}
     messages = values.get("messages")
-    last = messages[-1] if isinstance(messages, list) and messages else None
-    bare = isinstance(last, dict) and not any(last.get(name) for name in REASONING_FIELDS)
-    if messages is not None and bare and repeated["analysis"] and repeated["final"] is not None:
-        values |= {
-            "messages": messages[:-1] if last.get("role") == "assistant" else messages,
-            "reasoning": repeated["analysis"],
-            "answer": repeated["final"],
-        }
-    elif messages is None and repeated["final"] is not None:
-        values |= {
-            "system": repeated["developer"],
-            "prompt": repeated["user"],
-            "reasoning": repeated["analysis"],
-            "answer": repeated["final"],
-        }
+    if messages is None:
+        values |= {"system": repeated["developer"], "prompt": repeated["user"], **written}
+    elif repeated["analysis"] and isinstance(messages, list) and messages:
+        *asked, last = messages
+        if isinstance(last, dict) and not any(last.get(name) for name in REASONING_FIELDS):
+            ends = last.get("role") == "assistant"
+            values |= {"messages": asked if ends else messages, **written}
     return values
 
 
