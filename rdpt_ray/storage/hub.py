@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import fsspec
+import yaml
 from huggingface_hub import RepoCard
 from huggingface_hub.hf_file_system import HfFileSystem, HfFileSystemResolvedRepositoryPath
 
@@ -63,8 +64,8 @@ def pinned(root: str) -> Pinned:
         commit = _commit(fs, resolved)
     except FileNotFoundError as error:
         raise InputError(
-            f"input.path: {root} does not exist, or may not be read: for a private or gated dataset, set"
-            " HF_TOKEN in the environment of the driver and of every worker"
+            f"input.path: {root} does not exist, or may not be read ({said(error)}); for a private or"
+            " gated dataset, set HF_TOKEN in the environment of the driver and of every worker"
         ) from error
     except (*remote_faults(), ValueError) as error:
         raise InputError(f"input.path: {root} cannot be listed: {said(error)}") from error
@@ -136,7 +137,7 @@ def _license(card: str) -> str | None:
     """The licence in a card's front matter; a custom one goes by its name."""
     try:
         data = RepoCard(card, ignore_metadata_errors=True).data.to_dict()
-    except ValueError:  # no front matter that can be parsed
+    except (ValueError, yaml.YAMLError):  # no front matter that can be parsed
         return None
     stated = data.get("license")
     if stated == "other":
