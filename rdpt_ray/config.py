@@ -24,6 +24,7 @@ from rdpt_ray.method.divergence import DIVERGENCES
 from rdpt_ray.method.pruning import can_prune
 from rdpt_ray.method.selection import policy_named
 from rdpt_ray.method.sentences import splitter_named
+from rdpt_ray.method.verifiers import verifier_identity
 from rdpt_ray.model_config import ModelConfig, Section
 
 Role = str
@@ -127,7 +128,9 @@ class ThresholdsConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _defaults_of_the_divergence(cls, values: Any) -> Any:
-        divergence = values.get("divergence", "prob_difference") if isinstance(values, dict) else None
+        divergence = (
+            values.get("divergence", "prob_difference") if isinstance(values, dict) else None
+        )
         if divergence not in DIVERGENCES:
             return values
         known = DIVERGENCES[divergence]
@@ -139,7 +142,9 @@ class ThresholdsConfig(Section):
             value = getattr(self, name)
             if self.divergence == "prob_difference" and value != "auto" and value > 1:
                 raise PydanticCustomError(
-                    "threshold", "{name}: expected at most 1, probabilities differ by no more", {"name": name}
+                    "threshold",
+                    "{name}: expected at most 1, probabilities differ by no more",
+                    {"name": name},
                 )
         return self
 
@@ -238,6 +243,22 @@ class SelectionConfig(Section):
         return self
 
 
+class VerifyConfig(Section):
+    """How it is decided whether an answer is right (docs/correctness.md)."""
+
+    method: str
+    """math, exact, numeric, choice, or a verifier by entry point."""
+    time_limit_s: float = Field(default=5, gt=0, le=3600)
+    """Processor time that one answer may take with math or an entry point."""
+    overwrite: bool = False
+    """Verify also where the input says itself whether the answer is right."""
+
+    @field_validator("method")
+    @classmethod
+    def _is_there(cls, method: str) -> str:
+        return _known_name("verifier", method, verifier_identity)
+
+
 class ReportConfig(Section):
     """What the report shows."""
 
@@ -255,11 +276,15 @@ class CurateConfig(Section):
     input: InputConfig
     split: SplitConfig = SplitConfig()
     models: ModelsConfig
-    thresholds: ThresholdsConfig = ThresholdsConfig()
+    thresholds: ThresholdsConfig = Field(
+        default_factory=lambda: ThresholdsConfig.model_validate({})
+    )
     selection: SelectionConfig = SelectionConfig()
     store: str = Field(min_length=1)
     """URI of the store: a local folder, s3://, gs:// or any fsspec file system."""
     report: ReportConfig = ReportConfig()
+    verify: VerifyConfig | None = None
+    """None: only what the input says of an answer counts."""
 
     @model_validator(mode="after")
     def _pruned_is_unread(self) -> Self:
@@ -268,7 +293,8 @@ class CurateConfig(Section):
             return self
         if self.thresholds.beta == "auto":
             raise PydanticCustomError(
-                "prune", "selection.prune needs a number for thresholds.beta: auto looks at every sentence"
+                "prune",
+                "selection.prune needs a number for thresholds.beta: auto looks at every sentence",
             )
         teachers = (self.models.teacher, *self.models.teachers.values())
         if any(model is not None and model.keep_token_logprobs for model in teachers):
@@ -278,7 +304,9 @@ class CurateConfig(Section):
         return self
 
 
-def _known_name(what: str, name: str, find: Callable[[str], Any]) -> str:
+def _known_name(
+    what: Literal["splitter", "policy", "verifier"], name: str, find: Callable[[str], Any]
+) -> str:
     """The name, if there is such a thing."""
     try:
         find(name)
