@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from rdpt_ray.method.answers import final_answer, reference_readings
 
 _DELIMITED = re.compile(r"(?<!\\)\$|\\\(|\\\[|\\boxed")
+_INTEGER = re.compile(r"\\boxed\{(-?[0-9]{1,99})\}")
 _NUMBER = re.compile(
     r"(?P<money>\\?[$\u20ac\u00a3])?\s?(?P<number>[-+\u2212]?\s?[\d.,]*\d(?:\s?/\s?\d+)?)\s?(?P<percent>\\?%)?"
     r"(?:\s?\\?(?:text|mathrm)\{[^{}]*\}|(?:\s[A-Za-z]{2,}){0,4})\.?"
@@ -24,6 +25,14 @@ class MathPair:
     answer: str
     certain: bool
     """As of `FinalAnswer`: whether a mismatch means that the answer is wrong."""
+
+    @property
+    def obvious(self) -> bool | None:
+        """The verdict where it takes no mathematics: the same text, or two integers; else None."""
+        if self.reference == self.answer:
+            return True
+        one, other = _INTEGER.fullmatch(self.reference), _INTEGER.fullmatch(self.answer)
+        return int(one[1]) == int(other[1]) if one and other else None
 
 
 def math_pair(reference: str, text: str) -> MathPair | None:

@@ -56,7 +56,9 @@ class Judge:
         pair = math_pair(reference, text)
         if pair is None:
             return Verdict(None, UNCLEAR)
-        verdict = self._process.judge(pair.reference, pair.answer)
+        verdict = Verdict(pair.obvious, None)
+        if verdict.correct is None:
+            verdict = self._process.judge(pair.reference, pair.answer)
         if verdict.correct is False and not pair.certain:
             return Verdict(None, UNCLEAR)
         return verdict

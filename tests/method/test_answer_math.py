@@ -47,6 +47,27 @@ def test_no_pair_without_both(reference, text):
     assert math_pair(reference, text) is None
 
 
+@pytest.mark.parametrize(
+    ("reference", "text", "verdict"),
+    [
+        ("42", r"\boxed{42}", True),
+        ("042", r"\boxed{42}", True),
+        ("42", r"\boxed{-42}", False),
+        ("-0", r"\boxed{0}", True),
+        ("42", "42 apples", True),
+        ("x+1", r"\boxed{x+1}", True),
+        ("x+1", r"\boxed{1+x}", None),
+        ("50", r"\boxed{50\%}", None),
+        ("1000", r"\boxed{1,000}", None),
+        ("4.2", r"\boxed{42}", None),
+    ],
+)
+def test_what_takes_no_mathematics_is_told_without(reference, text, verdict):
+    pair = math_pair(reference, text)
+    assert pair is not None
+    assert pair.obvious is verdict
+
+
 @given(st.text(), st.text())
 def test_no_text_raises_or_grows(reference, text):
     pair = math_pair(reference, text)

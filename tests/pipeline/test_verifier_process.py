@@ -150,6 +150,17 @@ def test_untold(process, reference, text):
     assert said(process, reference, text) is None
 
 
+def test_what_is_told_without_mathematics_is_what_mathematics_tells(process):
+    told = 0
+    for reference, text in RIGHT + WRONG + [("-7", r"\boxed{7}"), ("007", r"\boxed{7}")]:
+        pair = math_pair(reference, text)
+        assert pair is not None
+        if pair.obvious is not None:
+            assert process.judge(pair.reference, pair.answer).correct is pair.obvious
+            told += 1
+    assert told > 10
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_answer_ends_in_time_and_the_next_is_verified(process, name):
     pair = math_pair("5", HOSTILE[name])
