@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+PRUNED = "pruned"
+"""Code of the error, and the drop_reason, of a trace that the teacher did not read to its end on purpose."""
+
 Key = tuple[bool, float, int, str]
 """A place in the order of candidates: see `rank_key`; the smallest is the best."""
 
@@ -117,7 +120,8 @@ class Contest:
 
     def hopeless(self, best: Key) -> bool:
         """Whether a candidate that reaches at most this key cannot be selected."""
-        if self.min_score is not None and -best[1] < self.min_score:
+        is_nan, minus_score, _, _ = best
+        if is_nan or (self.min_score is not None and -minus_score < self.min_score):
             return True
         ahead = sum(key < best for key in self.known)
         return ahead >= self.per_prompt

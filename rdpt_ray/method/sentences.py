@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from itertools import pairwise
 
+from rdpt_ray.method.extensions import extension, extension_names, unknown_name
 from rdpt_ray.method.lines import line_cuts
 from rdpt_ray.method.protected import protect
 from rdpt_ray.method.stops import stop_cuts
@@ -56,7 +57,12 @@ def split_paragraphs(text: str) -> list[Span]:
     return _tile(text, (m.end() for m in _PARAGRAPH_BREAK.finditer(text)))
 
 
-SPLITTERS: dict[str, Callable[[str], list[Span]]] = {
+Splitter = Callable[[str], list[Span]]
+"""A text to half-open character spans that tile it: no gap, no overlap, none empty."""
+
+GROUP = "rdpt_ray.splitters"
+
+SPLITTERS: dict[str, Splitter] = {
     "sentence": split_sentences,
     "paper_regex": paper_regex,
     "line": split_lines,
@@ -64,18 +70,38 @@ SPLITTERS: dict[str, Callable[[str], list[Span]]] = {
 }
 
 
+def splitter_named(name: str) -> Splitter:
+    """The splitter of a name: one of `SPLITTERS`, or an installed extension.
+
+    Raises:
+        KeyError: if there is none; names the nearest.
+        ConfigError: if an extension cannot be loaded.
+    """
+    return SPLITTERS[name] if name in SPLITTERS else _extension(name)[0]
+
+
 def splitter_id(name: str = "sentence") -> str:
     """Names a splitter and every version that can move a boundary of it.
 
     Args:
-        name: A key of `SPLITTERS`.
+        name: A key of `SPLITTERS`, or an extension's name.
 
     Raises:
-        KeyError: No splitter has this name.
+        KeyError: if there is none; names the nearest.
+        ConfigError: if an extension cannot be loaded.
     """
+    if name not in SPLITTERS:
+        return f"{name}+{_extension(name)[1]}"
     if SPLITTERS[name] is split_sentences:
         return f"sentence-{RULES_VERSION}+nupunkt-{version('nupunkt')}"
     return f"{name}-{RULES_VERSION}"
+
+
+def _extension(name: str) -> tuple[Splitter, str]:
+    declared = extension_names(GROUP)
+    if name not in declared:
+        raise KeyError(f"no splitter {name!r}; {unknown_name(name, [*SPLITTERS, *declared])}")
+    return extension(GROUP, name)
 
 
 def _tile(text: str, cuts: Iterable[int]) -> list[Span]:

@@ -14,11 +14,12 @@ import pyarrow as pa
 import ray
 
 from rdpt_ray.pipeline.kept_tokens import keep_tokens, kept_tokens
-from rdpt_ray.pipeline.score import Part, read_traces, scores_table
+from rdpt_ray.pipeline.score import Part, read_traces
+from rdpt_ray.pipeline.score_rows import scores_row
 from rdpt_ray.scoring.scorer import sentence_scores
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder
-from rdpt_ray.storage.scores import score_name
+from rdpt_ray.storage.scores import write_scores
 from rdpt_ray.storage.token_scores import stored_tokens, token_name
 
 
@@ -113,9 +114,10 @@ def realign_bucket(bucket: int, keys: Collection[str], job: Realignment) -> list
 def _realign_part(bucket: int, key: str, files: set[str], job: Realignment) -> None:
     traces = read_traces(job.store, f"{bucket_folder(job.dataset, bucket)}/{key}.parquet")
     held = kept_tokens(job.store, files, [trace.trace_id for trace in traces])
-    scores = [sentence_scores(trace, held[trace.trace_id]) for trace in traces]
+    rows = [
+        scores_row(trace.trace_id, sentence_scores(trace, held[trace.trace_id])) for trace in traces
+    ]
     own = token_name(job.model_key, job.dataset, bucket, key)
     if job.keep and own not in files:
         keep_tokens(job.store, own, [], [])
-    table = scores_table([trace.trace_id for trace in traces], scores)
-    job.store.write_table(score_name(job.model_key, key), table)
+    write_scores(job.store, job.model_key, key, [trace.trace_id for trace in traces], rows)

@@ -11,23 +11,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import ray
-from numpy.typing import NDArray
 
 from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.pipeline.attempts import Attempts, ScoreTraces
+from rdpt_ray.pipeline.demand import AllOf, Demand
 from rdpt_ray.pipeline.kept_tokens import keep_tokens, kept_tokens
 from rdpt_ray.pipeline.nodes import connected_cluster
 from rdpt_ray.pipeline.pools import GROW_AT, OVERLAP, num_threads, pool_arguments
+from rdpt_ray.pipeline.score_rows import scores_row
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.loading import load_scorer
-from rdpt_ray.scoring.scorer import Scorer, SentenceScores, Trace, TraceTokens, sentence_scores
+from rdpt_ray.scoring.scorer import Scorer, Trace, TraceTokens, sentence_scores
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder
-from rdpt_ray.storage.schemas import SCORES
-from rdpt_ray.storage.scores import score_name
+from rdpt_ray.storage.scores import is_pruned, read_partial, write_scores
 from rdpt_ray.storage.token_scores import token_name
 
 READ = ["trace_id", "messages", "response", "answer_start", "sentences", "metadata"]
@@ -48,7 +47,7 @@ class Part:
     token_files: tuple[str, ...] = ()
     """Where the store holds token scores of some of its traces (`realign`)."""
     num_held: int = 0
-    """How many traces those are; the model scores the others."""
+    """Traces of this run that need no more reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +55,11 @@ class ScoredPart:
     """What scoring one part came to."""
 
     key: str
-    num_traces: int
+    num_scored: int
+    """Traces that the model read to their end."""
     num_errors: int
+    num_pruned: int
+    """Traces of this run that it did not read, or not to their end, because nothing depends on them."""
     num_tokens: int
     """Tokens read: prompts and responses."""
     seconds: float
@@ -71,6 +73,7 @@ def score(
     model: ModelConfig,
     identity: ModelIdentity,
     load: Callable[..., Scorer] = load_scorer,
+    demand: Demand | None = None,
     ledger: str | None = None,
 ) -> Iterator[ScoredPart]:
     """Run the stage over parts that have no scores of this model yet.
@@ -82,6 +85,7 @@ def score(
         model: How to host the model.
         identity: Which model it is.
         load: What loads it in each actor, called like `load_scorer`; for an engine of your own.
+        demand: What to read of each part; None: all of it.
         ledger: Folder of the run's ledger, where the metadata that it gives the traces counts, and not
             that of the run which stored them.
 
@@ -105,6 +109,7 @@ def score(
             "identity": identity,
             "run": secrets.token_hex(8),
             "load": load,
+            "demand": demand,
             "ledger": ledger,
         },
         batch_size=1,
@@ -127,6 +132,7 @@ class ScorePart:
         identity: ModelIdentity,
         run: str,
         load: Callable[..., Scorer] = load_scorer,
+        demand: Demand | None = None,
         ledger: str | None = None,
     ) -> None:
         """Load the model; see `score` for the arguments. `run` names the driver that this actor works for.
@@ -135,7 +141,7 @@ class ScorePart:
             ModelError: if it cannot be loaded.
         """
         self._store, self._dataset, self._model_key = store, dataset, identity.key
-        self._keep, self._ledger = model.keep_token_logprobs, ledger
+        self._keep, self._demand, self._ledger = model.keep_token_logprobs, demand, ledger
         self._attempts = Attempts(store, identity.key, run=run, width=OVERLAP)
         self._scorer = load(model, identity, num_threads=num_threads(model.pool))
 
@@ -160,60 +166,42 @@ class ScorePart:
             traces = _as_now_told(
                 traces, self._store, f"{self._ledger}/bucket={bucket:04d}.parquet"
             )
-        held = kept_tokens(self._store, token_files, [trace.trace_id for trace in traces])
-        missing = [trace for trace in traces if trace.trace_id not in held]
-        fresh = tokens(missing)
+        ids = [trace.trace_id for trace in traces]
+        rows = read_partial(self._store, self._model_key, key, ids)
+        held = kept_tokens(self._store, token_files, ids)
+        rows |= {
+            trace.trace_id: scores_row(trace.trace_id, sentence_scores(trace, held[trace.trace_id]))
+            for trace in traces
+            if trace.trace_id in held
+        }
+        reading = AllOf(traces) if self._demand is None else self._demand.of(bucket, key, traces)
+        fresh: dict[str, TraceTokens | str] = {}
+        while wave := reading.wave(rows):
+            fresh |= zip([trace.trace_id for trace in wave], tokens(wave), strict=True)
+            rows |= {
+                trace.trace_id: scores_row(
+                    trace.trace_id, sentence_scores(trace, fresh[trace.trace_id])
+                )
+                for trace in wave
+            }
         if self._keep:  # before the scores, whose file says that the part is done
             name = token_name(self._model_key, self._dataset, bucket, key)
-            keep_tokens(self._store, name, missing, fresh)
-        held |= {trace.trace_id: each for trace, each in zip(missing, fresh, strict=True)}
-        scores = [sentence_scores(trace, held[trace.trace_id]) for trace in traces]
-        table = scores_table([trace.trace_id for trace in traces], scores)
-        self._store.write_table(score_name(self._model_key, key), table)
+            read = [trace for trace in traces if trace.trace_id in fresh]
+            keep_tokens(self._store, name, read, [fresh[trace.trace_id] for trace in read])
+        write_scores(self._store, self._model_key, key, ids, list(rows.values()))
+        results = [rows[trace_id] for trace_id in fresh]
         return {
             "key": key,
-            "num_traces": len(scores),
-            "num_errors": sum(score.error is not None for score in scores),
+            "num_scored": sum(not is_pruned(row) for row in results),
+            "num_errors": sum(row["error"] is not None and not is_pruned(row) for row in results),
+            "num_pruned": reading.num_unread(rows),
             "num_tokens": sum(
                 len(each.spans) + each.num_prompt_tokens
-                for each in fresh
+                for each in fresh.values()
                 if isinstance(each, TraceTokens)
             ),
             "seconds": time.perf_counter() - begun,
         }
-
-
-def scores_table(trace_ids: list[str], scores: list[SentenceScores]) -> pa.Table:
-    """Scores as a table of the schema SCORES; a sentence without a token is null, not 0 or 1."""
-    rows = [
-        {
-            "trace_id": trace_id,
-            "num_prompt_tokens": score.num_prompt_tokens,
-            "error": score.error,
-            **({} if score.error else _columns(score)),
-        }
-        for trace_id, score in zip(trace_ids, scores, strict=True)
-    ]
-    return pa.Table.from_pylist(rows, schema=SCORES)
-
-
-def _columns(score: SentenceScores) -> dict[str, list[Any] | None]:
-    measured = score.num_tokens > 0
-
-    def nullable(values: NDArray[np.float32] | None) -> list[float | None] | None:
-        if values is None:
-            return None
-        return [
-            value if there else None for value, there in zip(values.tolist(), measured, strict=True)
-        ]
-
-    return {
-        "sum_logprob": nullable(score.sum_logprob),
-        "num_tokens": score.num_tokens.tolist(),
-        "first_logprob": nullable(score.first_logprob),
-        "sum_rank": nullable(score.sum_rank),
-        "sum_brier": nullable(score.sum_brier),
-    }
 
 
 def read_traces(store: Root, name: str) -> list[Trace]:

@@ -4,8 +4,8 @@ Tokenisation, sentences and files are other people's business, so an engine can 
 server somewhere. To add one, write a class with these two members; nothing else is asked of it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
@@ -28,6 +28,9 @@ class TokenSequence:
     prompt_ids: list[int]
     """At least one id: the first response token needs something before it."""
     response_ids: list[int]
+    gives_up: Callable[[NDArray[np.float32]], bool] | None = field(default=None, compare=False)
+    """Asked, between the chunks of a long sequence, whether the response's log-probabilities so far make
+    the rest useless; an engine that reads in one go never asks."""
 
     def __len__(self) -> int:
         return len(self.prompt_ids) + len(self.response_ids)
@@ -38,7 +41,8 @@ class TokenScores:
     """What a model gave the R response tokens of one trace."""
 
     logprobs: NDArray[np.float32]
-    """[R] log p(token | all before) in nats, at most 0; NaN or infinite where the model gave such."""
+    """[R] log p(token | all before) in nats, at most 0; NaN or infinite where the model gave such. Fewer
+    than R, from the first on, where the sequence was given up."""
     ranks: NDArray[np.int32] | None = None
     """[R] 1 + how many tokens were more likely, at most RANK_CAP; None if not asked for."""
     briers: NDArray[np.float32] | None = None

@@ -6,14 +6,15 @@ neighbours and is never a number.
 """
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rdpt_ray.method.alignment import Span, first_of_sentence, sentence_of_token, sentence_sums
+from rdpt_ray.method.pruning import PRUNED
 from rdpt_ray.scoring.batching import plan_batches
 from rdpt_ray.scoring.encoding import TEMPLATE_FAULTS, Encoded, Message, TraceEncoder
 from rdpt_ray.scoring.engine import Engine, TokenScores, TokenSequence
@@ -31,6 +32,8 @@ class Trace:
     """The row's own facts, a JSON object; recorded log-probabilities are found by one of them."""
     answer_start: int = 0
     """Where in the response its answer begins; 0 without reasoning, its length without an answer."""
+    gives_up: "Callable[[TraceTokens], bool] | None" = field(default=None, compare=False)
+    """Asked now and then, while a long trace is read, whether the tokens so far make the rest useless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class TraceTokens:
     """[R, 2] character offsets of the response's tokens in the response."""
     scores: TokenScores
     num_prompt_tokens: int
+    num_unread: int = 0
+    """Tokens behind these that were not read, because the trace was given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class SentenceScores:
     sum_logprob: NDArray[np.float32]
     """[sentences] sum of token log-probabilities in nats; NaN for a sentence without a token."""
     num_tokens: NDArray[np.int32]
-    """[sentences] tokens of each sentence under this model's tokenizer."""
+    """[sentences] tokens of each sentence under this model's tokenizer; -1 where it was given up before."""
     first_logprob: NDArray[np.float32]
     """[sentences] log-probability of the sentence's first token (ASLEC); NaN without a token."""
     num_prompt_tokens: int
@@ -105,7 +110,9 @@ class ModelScorer:
         ]
         ready = {place: item for place, item in enumerate(encoded) if isinstance(item, Encoded)}
         with self._passing:
-            done = self._score({place: item.sequence for place, item in ready.items()})
+            done = self._score(
+                {place: _sequence(item, traces[place]) for place, item in ready.items()}
+            )
         for place, scores in done.items():
             results[place] = _finite(ready[place], scores)
         return results
@@ -171,24 +178,38 @@ class ModelScorer:
         return encoded
 
 
+def _sequence(encoded: Encoded, trace: Trace) -> TokenSequence:
+    """What the engine reads; it asks the trace whether to go on."""
+    gives_up = trace.gives_up
+    if gives_up is None:
+        return encoded.sequence
+    return replace(
+        encoded.sequence,
+        gives_up=lambda logprobs: gives_up(_own_tokens(encoded, TokenScores(logprobs))),
+    )
+
+
 def _finite(encoded: Encoded, scores: TokenScores | str) -> TraceTokens | str:
     if isinstance(scores, str):
         return scores
-    own = _of_tokens(scores, encoded.own)
-    num_bad = int(np.count_nonzero(~np.isfinite(own.logprobs)))
-    if num_bad:
-        return f"nonfinite_score: {num_bad} of {len(own.logprobs)} log-probabilities"
-    return TraceTokens(encoded.spans[: len(own.logprobs)], own, len(encoded.sequence.prompt_ids))
+    own = _own_tokens(encoded, scores)
+    logprobs = own.scores.logprobs
+    num_bad = int(np.count_nonzero(~np.isfinite(logprobs)))
+    return f"nonfinite_score: {num_bad} of {len(logprobs)} log-probabilities" if num_bad else own
 
 
-def _of_tokens(scores: TokenScores, places: NDArray[np.int64]) -> TokenScores:
-    """The scores of these tokens; the others were markup."""
+def _own_tokens(encoded: Encoded, scores: TokenScores) -> TraceTokens:
+    """The scores of the response's own tokens, as many as were read; the others were markup."""
     ranks, briers = scores.ranks, scores.briers
-    places = places[places < len(scores.logprobs)]  # a sequence that was given up has fewer
-    return TokenScores(
+    places = encoded.own[encoded.own < len(scores.logprobs)]
+    own = TokenScores(
         scores.logprobs[places],
         None if ranks is None else ranks[places],
         None if briers is None else briers[places],
+    )
+    num_unread = len(encoded.own) - len(places)
+    return TraceTokens(
+        encoded.spans[: len(places)], own, len(encoded.sequence.prompt_ids), num_unread
     )
 
 
@@ -209,11 +230,30 @@ def sentence_scores(trace: Trace, tokens: TraceTokens | str) -> SentenceScores:
     num_sentences = len(trace.sentences)
     sums, num_tokens = sentence_sums(tokens.scores.logprobs, owners, num_sentences)
     ranks, briers = tokens.scores.ranks, tokens.scores.briers
-    return SentenceScores(
+    scores = SentenceScores(
         sums,
         num_tokens,
         first_of_sentence(tokens.scores.logprobs, owners, num_sentences),
         tokens.num_prompt_tokens,
         None if ranks is None else sentence_sums(ranks, owners, num_sentences)[0],
         None if briers is None else sentence_sums(briers, owners, num_sentences)[0],
+    )
+    return _given_up(scores, owners, tokens.num_unread) if tokens.num_unread else scores
+
+
+def _given_up(scores: SentenceScores, owners: NDArray[np.int64], num_unread: int) -> SentenceScores:
+    """Scores of the sentences before the one in which reading ended; it, and all behind it, have none."""
+    unread = np.arange(len(scores.num_tokens)) >= owners.max(initial=0)
+
+    def cut(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.where(unread, np.float32(np.nan), values)
+
+    return replace(
+        scores,
+        sum_logprob=cut(scores.sum_logprob),
+        num_tokens=np.where(unread, np.int32(-1), scores.num_tokens),
+        first_logprob=cut(scores.first_logprob),
+        sum_rank=None if scores.sum_rank is None else cut(scores.sum_rank),
+        sum_brier=None if scores.sum_brier is None else cut(scores.sum_brier),
+        error=f"{PRUNED}: {len(owners)} of {len(owners) + num_unread} tokens read",
     )

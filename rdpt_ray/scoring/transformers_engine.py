@@ -238,7 +238,7 @@ class TransformersEngine:
         return _cut(scores, [len(sequence.response_ids) for sequence in batch])
 
     def chunked(self, sequence: TokenSequence, size: int) -> TokenScores:
-        """One sequence, `size` tokens at a time over the model's cache of keys and values."""
+        """One sequence, `size` tokens at a time over the model's cache, to its end or until it gives up."""
         ids = torch.tensor(
             [*sequence.prompt_ids, *sequence.response_ids], device=self._embeddings.weight.device
         )
@@ -258,7 +258,9 @@ class TransformersEngine:
             if len(targets):
                 begin = max(first - start, 0)
                 pieces.append(self._tiles(hidden[begin : begin + len(targets)], targets))
-        return _cut(_joined(pieces), [len(sequence.response_ids)])[0]
+                if sequence.gives_up is not None and sequence.gives_up(_so_far(pieces)):
+                    break
+        return _cut(_joined(pieces), [sum(len(piece.logprobs) for piece in pieces)])[0]
 
     def _tiles(self, hidden_RE: torch.Tensor, targets_R: torch.Tensor) -> HeadScores:
         assert self._head is not None, "only a model with such a head packs or chunks"
@@ -338,6 +340,10 @@ def _memory_errors() -> Iterator[None]:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         raise MemoryError(str(error).splitlines()[0]) from error
+
+
+def _so_far(pieces: list[HeadScores]) -> NDArray[np.float32]:
+    return torch.cat([piece.logprobs for piece in pieces]).cpu().numpy()
 
 
 def _joined(pieces: list[HeadScores]) -> HeadScores:

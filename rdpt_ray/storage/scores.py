@@ -16,13 +16,12 @@ from typing import Any
 import pyarrow as pa
 
 from rdpt_ray.errors import StoreError
+from rdpt_ray.method.pruning import PRUNED
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.schemas import SCORES
 
-PRUNED = "pruned"
-"""The error of a trace that a model has not read, or not to its end, on purpose."""
-
 UNREAD = f"{PRUNED}: not read"
+"""The error of a trace that has no row at all."""
 
 Scores = dict[str, Any]
 """A row of the schema SCORES."""
