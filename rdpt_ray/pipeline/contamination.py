@@ -8,7 +8,6 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from rdpt_ray.config import ContaminationConfig
 from rdpt_ray.method.overlap import Overlap, first_overlap, overlap_with
 from rdpt_ray.pipeline.score import Part
 from rdpt_ray.pipeline.screening import (
@@ -18,6 +17,7 @@ from rdpt_ray.pipeline.screening import (
     read_part,
     screened_rows,
 )
+from rdpt_ray.selection_config import ContaminationConfig
 from rdpt_ray.storage.drops import Reason, count_drops
 from rdpt_ray.storage.evaluation_sets import list_evaluation_sets, read_evaluation_sets
 

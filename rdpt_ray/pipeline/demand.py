@@ -12,7 +12,6 @@ from typing import Protocol
 
 import numpy as np
 
-from rdpt_ray.config import SelectionConfig
 from rdpt_ray.method.candidate import Candidate, RoleScores
 from rdpt_ray.method.divergence import DIVERGENCES, Divergence
 from rdpt_ray.method.pruning import (
@@ -30,6 +29,7 @@ from rdpt_ray.method.selection import policy_named
 from rdpt_ray.pipeline.eligible import Ledger, failed_filter
 from rdpt_ray.pipeline.score_rows import role_scores, scores_row, sentence_chars
 from rdpt_ray.scoring.scorer import Trace, TraceTokens, sentence_scores
+from rdpt_ray.selection_config import SelectionConfig
 from rdpt_ray.storage.scores import Scores, is_pruned, read_scores
 
 Rows = Mapping[str, Scores]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rdpt_ray.config import FiltersConfig
+from rdpt_ray.selection_config import FiltersConfig
 from rdpt_ray.storage.files import Root
 
 

@@ -3,11 +3,11 @@
 from types import TracebackType
 from typing import Self
 
-from rdpt_ray.config import VerifyConfig
 from rdpt_ray.method.answer_math import math_pair
 from rdpt_ray.method.answers import TAIL_CHARS, final_answer
 from rdpt_ray.method.verifiers import MATCHES, MATH
 from rdpt_ray.pipeline.verifier_process import Verdict, VerifierProcess
+from rdpt_ray.selection_config import VerifyConfig
 
 NO_REFERENCE, NO_ANSWER, UNCLEAR = "no reference answer", "no answer", "unclear"
 

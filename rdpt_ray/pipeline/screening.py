@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from rdpt_ray.config import FiltersConfig
 from rdpt_ray.pipeline.score import Part
+from rdpt_ray.selection_config import FiltersConfig
 from rdpt_ray.storage.drops import Reason, finish_drops, read_drops, write_drops
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder

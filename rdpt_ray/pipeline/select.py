@@ -16,11 +16,12 @@ import pyarrow as pa
 import ray
 from numpy.typing import NDArray
 
-from rdpt_ray.config import FiltersConfig, SelectionConfig, ThresholdsConfig
+from rdpt_ray.config import ThresholdsConfig
 from rdpt_ray.method.provenance import NAMES, classify_codes, sentence_prob
 from rdpt_ray.method.selection import Candidate, RoleScores, policy_named, rank_candidates
 from rdpt_ray.method.summary import Example, Point, Summary
 from rdpt_ray.pipeline.ingest import IngestedBucket
+from rdpt_ray.selection_config import FiltersConfig, SelectionConfig
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder
 from rdpt_ray.storage.schemas import CONTENT, PROVENANCE, QUARANTINE, SELECTED

@@ -15,12 +15,12 @@ import pyarrow as pa
 import ray
 from rich.console import Console
 
-from rdpt_ray.config import VerifyConfig
 from rdpt_ray.method.verifiers import verifier_id, verifier_identity
 from rdpt_ray.pipeline.judge import Judge, answer_half
 from rdpt_ray.pipeline.progress import stage
 from rdpt_ray.pipeline.score import Part
 from rdpt_ray.pipeline.verifier_process import TIMEOUT
+from rdpt_ray.selection_config import VerifyConfig
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder
 from rdpt_ray.storage.verified import (

@@ -2,9 +2,9 @@
 
 import pyarrow as pa
 
-from rdpt_ray.config import FiltersConfig
 from rdpt_ray.pipeline.score import Part
 from rdpt_ray.pipeline.screening import Screening
+from rdpt_ray.selection_config import FiltersConfig
 from rdpt_ray.storage.drops import read_drops
 from rdpt_ray.storage.files import open_root
 from rdpt_ray.storage.identity import identify

@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from rdpt_ray.config import ContaminationConfig
 from rdpt_ray.errors import ConfigError
 from rdpt_ray.pipeline.contamination import find_contaminated, load_evaluation_sets, search_part
+from rdpt_ray.selection_config import ContaminationConfig
 from rdpt_ray.storage.drops import count_drops
 from tests.pipeline.screened_store import all_drops, screened, trace
 

@@ -2,9 +2,10 @@
 
 import pyarrow as pa
 
-from rdpt_ray.config import SelectionConfig, ThresholdsConfig
+from rdpt_ray.config import ThresholdsConfig
 from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.select import Selection, select_bucket
+from rdpt_ray.selection_config import SelectionConfig
 from rdpt_ray.storage.files import open_root
 from rdpt_ray.storage.parts import bucket_folder, write_part
 from rdpt_ray.storage.schemas import ROWS, SCORES, TRACES

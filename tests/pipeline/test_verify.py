@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdpt_ray.config import VerifyConfig, parse_config
+from rdpt_ray.config import parse_config
 from rdpt_ray.errors import ConfigError
 from rdpt_ray.method.verifiers import verifier_id
 from rdpt_ray.pipeline.ingest import Destination, ingest
@@ -21,6 +21,7 @@ from rdpt_ray.pipeline.verify import (
     verify_answers,
     verify_bucket,
 )
+from rdpt_ray.selection_config import VerifyConfig
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.inputs import list_inputs
 from rdpt_ray.storage.parts import bucket_folder, write_part

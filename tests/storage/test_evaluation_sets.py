@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from rdpt_ray.config import EvaluationSetConfig
 from rdpt_ray.errors import ConfigError
+from rdpt_ray.selection_config import EvaluationSetConfig
 from rdpt_ray.storage.evaluation_sets import list_evaluation_sets, read_evaluation_sets
 
 ROWS = [
