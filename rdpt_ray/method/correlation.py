@@ -83,6 +83,7 @@ def pair_sums(x: NDArray[np.int64], y: NDArray[np.int64], groups: PromptGroups) 
         groups: Which of them belong to one prompt.
     """
     sizes = groups.sizes
+    x, y = x.astype(np.int64), y.astype(np.int64)
     sum_x, sum_y = groups.sums(x), groups.sums(y)
     whole = (groups.sums(x * x), groups.sums(y * y), groups.sums(x * y))
     less = (sum_x * sum_x, sum_y * sum_y, sum_x * sum_y)
