@@ -2,7 +2,7 @@
 
 The Teacher count grows with the length of a trace, so length is the known confounder of the paper's
 selection: its correlation is counted over all candidates and within prompts, and every pick is compared with
-candidates of its own prompt that are about as long. Ours; `method.comparison_figures` turns the sums into figures.
+candidates of its own prompt that are about as long. Ours; the figures are in `method.comparison_figures`.
 """
 
 from collections.abc import Iterable
@@ -190,10 +190,10 @@ def _scores(
     """[candidates] the policy's numbers, NaN for those that it does not see."""
     scores = np.full(len(candidates), np.nan)
     for start, stop in pairwise(groups.starts.tolist()):
-        seen: NDArray[np.int64] = start + np.flatnonzero(sees[start:stop])
-        if not len(seen):
+        seen = [index for index in range(start, stop) if sees[index]]
+        if not seen:
             continue
-        given = policy([candidates[index] for index in seen.tolist()])
+        given = policy([candidates[index] for index in seen])
         if len(given) != len(seen):
             raise ValueError(
                 f"the policy {name} gave {len(given)} numbers for {len(seen)} candidates: "
