@@ -15,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rdpt_ray.method.alignment import Span
+from rdpt_ray.method.comparison import Comparison
+from rdpt_ray.method.correctness import Correctness
 from rdpt_ray.method.provenance import NAMES, Provenance
+from rdpt_ray.method.sensitivity import Sensitivity
 
 MAX_POSITIONS = 200
 """Sentence positions counted one by one; later ones hold too few traces to read."""
@@ -23,9 +26,24 @@ MAX_POSITIONS = 200
 NUM_POINTS = 1500
 """Traces in the length sample; enough for a scatter plot, small enough to carry."""
 
-TOTALS = ("rows_read", "selected", "rejected", "quarantined", "num_prompts")
+TOTALS = (
+    "rows_read",
+    "selected",
+    "rejected",
+    "quarantined",
+    "num_prompts",
+    "pruned",
+    "chars_to_read",
+    "chars_unread",
+)
 COUNTERS = ("drop_reasons", "quarantine_reasons", "classes", "classes_selected")
 ENTRIES = ("points", "most_teacher", "least_teacher")
+ANALYSES: dict[str, type[Sensitivity] | type[Comparison] | type[Correctness]] = {
+    "sensitivity": Sensitivity,
+    "comparison": Comparison,
+    "correctness": Correctness,
+}
+"""Counts with a class of their own; None until something was counted."""
 
 UNSCORED = "UNSCORED"
 """Name in the counts of sentences without a class."""
@@ -76,6 +94,12 @@ class Summary:
     rejected: int = 0
     quarantined: int = 0
     num_prompts: int = 0
+    pruned: int = 0
+    """Rejected traces that the teacher did not read to their end, because they could not be selected."""
+    chars_to_read: int = 0
+    """Characters of the responses that the teacher would have read without pruning."""
+    chars_unread: int = 0
+    """Characters among them that it did not read."""
     drop_reasons: Counter[str] = field(default_factory=Counter[str])
     """Rejected traces by drop_reason."""
     quarantine_reasons: Counter[str] = field(default_factory=Counter[str])
@@ -92,6 +116,12 @@ class Summary:
     """Traces with the largest teacher_share, best first; ties: smaller trace_id."""
     least_teacher: list[Example] = field(default_factory=list[Example])
     """Traces with the smallest teacher_share; ties: smaller trace_id."""
+    sensitivity: Sensitivity | None = None
+    """What another beta would change."""
+    comparison: Comparison | None = None
+    """What every policy would select, and how long that is."""
+    correctness: Correctness | None = None
+    """Classes by position, of traces with a right and with a wrong answer."""
 
     def add_trace(self, codes: NDArray[np.int8], point: Point, example: Example) -> None:
         """Count one scored trace: its classes (codes of `method.provenance`), its point and its example."""
@@ -118,6 +148,8 @@ class Summary:
         merged = Summary(num_examples=self.num_examples)
         for name in (*TOTALS, *COUNTERS, *ENTRIES):
             setattr(merged, name, getattr(self, name) + getattr(other, name))
+        for name in ANALYSES:
+            setattr(merged, name, _both(getattr(self, name), getattr(other, name)))
         for name in self.positions.keys() | other.positions.keys():
             merged.positions[name] = _add_lists(
                 self.positions.get(name, []), other.positions.get(name, [])
@@ -145,6 +177,8 @@ class Summary:
             values[name] = dict(values[name])
         for name in ENTRIES:
             values[name] = [asdict(entry) for entry in values[name]]
+        for name in ANALYSES:
+            values[name] = None if values[name] is None else values[name].to_dict()
         return values
 
     @classmethod
@@ -156,6 +190,9 @@ class Summary:
         parsed["points"] = [Point(**point) for point in parsed["points"]]
         for name in ("most_teacher", "least_teacher"):
             parsed[name] = [_example(example) for example in parsed[name]]
+        for name, analysis in ANALYSES.items():
+            if parsed.get(name) is not None:
+                parsed[name] = analysis.from_dict(parsed[name])
         known = {item.name for item in fields(cls)}
         return cls(**{name: value for name, value in parsed.items() if name in known})
 
@@ -163,6 +200,13 @@ class Summary:
 def merge(summaries: Iterable[Summary], *, num_examples: int = 10) -> Summary:
     """Add up any number of summaries, in any order."""
     return sum(summaries, Summary(num_examples=num_examples)).finished()
+
+
+def _both(left: Any, right: Any) -> Any:
+    """The sum of two analyses of which either may be missing."""
+    if left is None or right is None:
+        return left if right is None else right
+    return left + right
 
 
 def _most(example: Example) -> tuple[float, str]:

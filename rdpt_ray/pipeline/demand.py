@@ -26,7 +26,7 @@ from rdpt_ray.method.pruning import (
     rank_key,
 )
 from rdpt_ray.method.selection import policy_named
-from rdpt_ray.pipeline.eligible import Ledger, failed_filter
+from rdpt_ray.pipeline.eligible import Ledger, drop_reason
 from rdpt_ray.pipeline.score_rows import role_scores, scores_row, sentence_chars
 from rdpt_ray.scoring.scorer import Trace, TraceTokens, sentence_scores
 from rdpt_ray.selection_config import SelectionConfig
@@ -38,6 +38,11 @@ Rows = Mapping[str, Scores]
 
 class Reading(Protocol):
     """What a model has to read of one part."""
+
+    @property
+    def num_traces(self) -> int:
+        """Traces of the part that are the model's to read in this run, sooner or later or not at all."""
+        ...
 
     def wave(self, rows: Rows) -> list[Trace]:
         """The traces to read next, together, given what has been read; none when that is enough."""
@@ -82,7 +87,8 @@ class Demand:
         Raises:
             StoreError: if the ledger, or the student's scores, cannot be read.
         """
-        rows = self.ledger.traces(bucket)
+        ids = [trace.trace_id for trace in traces]
+        rows = self.ledger.with_verdicts(self.ledger.traces(bucket), key, ids)
         mine = [
             trace
             for trace in traces
@@ -90,7 +96,7 @@ class Demand:
         ]
         if self.prune is None:
             return AllOf(mine)
-        ids = [trace.trace_id for trace in traces]
+        drops = self.ledger.drops(bucket)
         student = {
             row["trace_id"]: row
             for row in read_scores(self.ledger.store, self.prune.student_key, key, ids)
@@ -103,8 +109,8 @@ class Demand:
             trace
             for trace in mine
             if student[trace.trace_id]["error"] is None
-            and failed_filter(
-                rows[trace.trace_id], len(trace.response), self.prune.selection.filters
+            and drop_reason(
+                rows[trace.trace_id], len(trace.response), self.prune.selection.filters, drops
             )
             is None
         ]
@@ -121,6 +127,11 @@ class AllOf:
     """Every one of these traces."""
 
     traces: Sequence[Trace]
+
+    @property
+    def num_traces(self) -> int:
+        """How many there are."""
+        return len(self.traces)
 
     def wave(self, rows: Rows) -> list[Trace]:
         """Those that were not read to their end."""
@@ -169,6 +180,11 @@ class Contested:
         self._prompts = [
             [trace.trace_id for trace in group] for _, group in groupby(by_prompt, key=_prompt)
         ]
+
+    @property
+    def num_traces(self) -> int:
+        """How many the model would read without pruning."""
+        return len(self._mine)
 
     def wave(self, rows: Rows) -> list[Trace]:
         """The most promising candidates of every prompt that is not decided, each with when to give up."""

@@ -7,7 +7,7 @@ one row per candidate of an input row, a trace or a fault.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 import ray
 
 from rdpt_ray.config import InputConfig
-from rdpt_ray.method.sentences import SPLITTERS, splitter_id
+from rdpt_ray.method.sentences import splitter_id, splitter_named
 from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.hub import HubFacts
 from rdpt_ray.storage.ingested import read_file
 from rdpt_ray.storage.inputs import InputFile
 from rdpt_ray.storage.parts import (
@@ -58,13 +59,19 @@ class IngestedBucket:
     """Part-key -> how many of the run's traces lie in it."""
 
 
-def ingest(files: list[InputFile], config: InputConfig, to: Destination) -> list[IngestedBucket]:
+def ingest(
+    files: list[InputFile],
+    config: InputConfig,
+    to: Destination,
+    hub: Mapping[str, HubFacts] | None = None,
+) -> list[IngestedBucket]:
     """Run the stage.
 
     Args:
         files: What to read.
         config: How to read it.
         to: Where the traces go.
+        hub: File's uri -> what its dataset's card says of all rows, where neither they nor the config do.
 
     Returns:
         One record per bucket that holds rows, in order.
@@ -73,7 +80,11 @@ def ingest(files: list[InputFile], config: InputConfig, to: Destination) -> list
         [{"index": index} for index in range(len(files))], override_num_blocks=len(files)
     )
     read: Any = partial(
-        read_rows, files=files, config=config, num_buckets=to.num_buckets, unit=to.unit
+        read_rows,
+        files=files,
+        configs=[_of_file(config, (hub or {}).get(file.uri)) for file in files],
+        num_buckets=to.num_buckets,
+        unit=to.unit,
     )
     rows = sources.map_batches(read, batch_size=1, num_cpus=1)
     buckets = rows.groupby("bucket", num_partitions=to.num_buckets).map_groups(
@@ -87,17 +98,27 @@ def read_rows(
     batch: dict[str, Any],
     *,
     files: list[InputFile],
-    config: InputConfig,
+    configs: list[InputConfig],
     num_buckets: int,
     unit: str,
 ) -> Iterator[pa.Table]:
     """Body of the reading tasks: one file to tables of the schema BUCKETED."""
     for index in batch["index"]:
-        for table in read_file(files[int(index)], config, split=SPLITTERS[unit]):
+        for table in read_file(files[index], configs[index], split=splitter_named(unit)):
             yield table.append_column(
                 BUCKETED.field("bucket"),
                 pa.array([_bucket(row, num_buckets) for row in _places(table)], pa.int32()),
             )
+
+
+def _of_file(config: InputConfig, card: HubFacts | None) -> InputConfig:
+    """The config with defaults from the dataset's card, where it has none itself."""
+    if card is None:
+        return config
+    stated = {name: value for name, value in config.defaults.model_dump().items() if value}
+    return config.model_copy(
+        update={"defaults": config.defaults.model_copy(update={**card, **stated})}
+    )
 
 
 def write_bucket(rows: pa.Table, *, to: Destination) -> pa.Table:

@@ -3,20 +3,27 @@
 Lineage says who, when and from what; where a sentence comes from is provenance, and not here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rdpt_ray import __version__
 from rdpt_ray.config import CurateConfig, Role
+from rdpt_ray.method.extensions import extension
+from rdpt_ray.method.selection import POLICIES
 from rdpt_ray.method.sentences import splitter_id
 from rdpt_ray.method.summary import TOTALS, Summary
+from rdpt_ray.method.verifiers import verifier_identity
 from rdpt_ray.publish.facts import RunFacts
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.storage.files import public_uri
+from rdpt_ray.storage.hub import HubFacts
 from rdpt_ray.storage.sources import InputFile
+
+if TYPE_CHECKING:
+    from rdpt_ray.pipeline.job import Job
 
 Kind = Literal["curate", "trace"]
 Identities = dict[Role, ModelIdentity]
@@ -29,6 +36,7 @@ def what_decides(
     kind: Kind,
     files: Sequence[InputFile],
     identities: Identities,
+    hub: Mapping[str, HubFacts],
 ) -> dict[str, Any]:
     """Everything that decides the run's tables; pools and how a path was written are not among it."""
     return {
@@ -40,30 +48,46 @@ def what_decides(
         "selection": config.selection.model_dump(mode="json") if kind == "curate" else None,
         "report": config.report.model_dump(mode="json"),
         "splitter": splitter_id(config.split.unit),
+        "extensions": _extensions(config),
+        "cards": [hub.get(file.uri) for file in files] if hub else None,
+        "verify": None
+        if config.verify is None
+        else [verifier_identity(config.verify.method), config.verify.overwrite],
         "rdpt_ray": __version__,
     }
 
 
-def manifest(
-    config: CurateConfig,
-    files: Sequence[InputFile],
-    identities: Identities,
-    facts: RunFacts,
-    summary: Summary,
-) -> dict[str, Any]:
+def _extensions(config: CurateConfig) -> dict[str, str]:
+    """Policies of other distributions, and which distribution's; a splitter's is in its own id."""
+    name = config.selection.policy
+    return {} if name in POLICIES else {name: extension("rdpt_ray.policies", name)[1]}
+
+
+def manifest(job: "Job", facts: RunFacts, summary: Summary) -> dict[str, Any]:
     """Who, when, from what, by what: enough to make the run again."""
+    config = job.config
     return {
         "schema": 1,
         "facts": facts.to_dict(),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": _public(config.model_dump(mode="json")),
         "inputs": [
-            {"uri": file.uri, "size": file.size, "fingerprint": file.fingerprint} for file in files
+            {
+                "uri": file.uri,
+                "size": file.size,
+                "fingerprint": file.fingerprint,
+                "revision": file.revision,
+                "card": job.hub.get(file.uri),
+            }
+            for file in job.files
         ],
         "models": {
-            role: {**asdict(identity), "key": identity.key} for role, identity in identities.items()
+            role: {**asdict(identity), "key": identity.key}
+            for role, identity in job.identities.items()
         },
         "splitter": splitter_id(config.split.unit),
+        "verifier": None if config.verify is None else verifier_identity(config.verify.method),
+        "extensions": _extensions(config),
         "counts": {name: getattr(summary, name) for name in TOTALS},
         "summary": summary.to_dict(),
     }

@@ -6,21 +6,25 @@ by every model that ran in less, and classified both ways. They lie in the store
 their own, so the same check is never paid twice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from ray.exceptions import RayError
 from rich.console import Console
 
 from rdpt_ray.config import Role, ThresholdsConfig
 from rdpt_ray.errors import RdptError
+from rdpt_ray.method.divergence import DIVERGENCES
 from rdpt_ray.method.provenance import classify_codes, sentence_prob
 from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.pipeline.lineage import Identities
+from rdpt_ray.pipeline.roles import TEACHER, UNPROMPTED, is_teacher
 from rdpt_ray.pipeline.score import Part, score
+from rdpt_ray.pipeline.score_rows import role_scores, sentence_chars
 from rdpt_ray.publish.facts import PrecisionFacts
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder, write_part
@@ -54,7 +58,9 @@ def half_roles(models: Mapping[Role, ModelConfig]) -> list[Role]:
     return [
         role
         for role, model in models.items()
-        if model.engine in ("transformers", "vllm") and model.dtype != REFERENCE
+        if role != UNPROMPTED
+        and model.engine in ("transformers", "vllm")
+        and model.dtype != REFERENCE
     ]
 
 
@@ -92,6 +98,7 @@ def _measure(parts: list[Part], check: Check, half: list[Role]) -> PrecisionFact
         role: read_scores(check.store, identity.key, part.key, part_ids)[: len(trace_ids)]
         for role, identity in check.identities.items()
     }
+    as_run.pop(UNPROMPTED, None)
     exact: Scores = dict(as_run)
     for role in half:
         identity = replace(check.identities[role], dtype=REFERENCE)
@@ -109,7 +116,8 @@ def _measure(parts: list[Part], check: Check, half: list[Role]) -> PrecisionFact
                 )
             )
         exact[role] = read_scores(check.store, identity.key, key, trace_ids)
-    return _compared(as_run, exact, tuple(half), check.thresholds)
+    chars = [sentence_chars(spans) for spans in sample.column("sentences").to_pylist()]
+    return _compared(as_run, exact, chars, tuple(half), check.thresholds)
 
 
 def _whole(parts: list[Part], check: Check) -> tuple[pa.Table, Part]:
@@ -122,40 +130,49 @@ def _whole(parts: list[Part], check: Check) -> tuple[pa.Table, Part]:
 def _compared(
     as_run: Scores,
     exact: Scores,
+    chars: list[NDArray[np.int64]],
     roles: tuple[Role, ...],
     thresholds: ThresholdsConfig,
 ) -> PrecisionFacts:
     num_traces = num_sentences = flipped = 0
     largest = 0.0
-    for index in range(len(next(iter(as_run.values())))):
-        one: Row = {role: rows[index] for role, rows in as_run.items()}
-        other: Row = {role: rows[index] for role, rows in exact.items()}
-        if any(row["error"] is not None for row in (*one.values(), *other.values())):
+    for index, lengths in enumerate(chars):
+        readers = [role for role, rows in as_run.items() if rows[index]["error"] is None]
+        one, other = ({role: rows[role][index] for role in readers} for rows in (as_run, exact))
+        if not _complete(one, as_run) or any(row["error"] is not None for row in other.values()):
             continue
-        probs, exact_probs = _probs(one), _probs(other)
-        changed = _classes(probs, thresholds) != _classes(exact_probs, thresholds)
+        changed = _classes(one, lengths, thresholds) != _classes(other, lengths, thresholds)
         num_traces += 1
         num_sentences += len(changed)
         flipped += int(np.count_nonzero(changed))
-        differences = [np.abs(probs[role] - exact_probs[role]) for role in roles]
+        differences = [
+            np.abs(_probs(one[role]) - _probs(other[role])) for role in roles if role in one
+        ]
         largest = max(largest, float(np.nanmax(np.concatenate(differences), initial=0.0)))
     return PrecisionFacts(roles, num_traces, num_sentences, flipped, largest)
 
 
-def _probs(rows: Row) -> dict[Role, Any]:
-    return {
-        role: sentence_prob(
-            np.array(row["sum_logprob"], dtype=np.float64), np.array(row["num_tokens"])
-        )
-        for role, row in rows.items()
+def _complete(rows: Row, roles: Collection[Role]) -> bool:
+    """Whether one teacher, and every other role, has read the trace."""
+    others = {role for role in roles if not is_teacher(role)}
+    return others <= rows.keys() and sum(map(is_teacher, rows)) == 1
+
+
+def _probs(row: dict[str, Any]) -> NDArray[np.float64]:
+    scores = role_scores(row)
+    return sentence_prob(scores.sums, scores.tokens)
+
+
+def _classes(rows: Row, chars: NDArray[np.int64], thresholds: ThresholdsConfig) -> NDArray[np.int8]:
+    divergence = DIVERGENCES[thresholds.divergence]
+    values = {
+        TEACHER if is_teacher(role) else role: divergence.values(scores.sums, scores.tokens, chars)
+        for role, scores in ((role, role_scores(row)) for role, row in rows.items())
     }
-
-
-def _classes(probs: Mapping[Role, Any], thresholds: ThresholdsConfig) -> Any:
     return classify_codes(
-        probs["teacher"],
-        probs["student"],
-        probs.get("distilled"),
+        values[TEACHER],
+        values["student"],
+        values.get("distilled"),
         alpha=thresholds.alpha,
-        beta=thresholds.beta,
+        beta=float(thresholds.beta),
     )

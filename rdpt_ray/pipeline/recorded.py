@@ -6,7 +6,7 @@ the files, send every record to the bucket of its id, and a bucket is written so
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from rich.console import Console
 
 from rdpt_ray.config import CurateConfig, InputConfig, Role
 from rdpt_ray.errors import InputError
-from rdpt_ray.model_config import RecordedConfig
+from rdpt_ray.model_config import ModelConfig, RecordedConfig
 from rdpt_ray.scoring.recorded import load_recorded
 from rdpt_ray.scoring.scorer import Scorer
 from rdpt_ray.storage.files import Root
@@ -65,22 +65,21 @@ class Records:
 
 
 def recordings(
-    config: CurateConfig, files: Sequence[InputFile], roles: Collection[Role]
+    config: CurateConfig, files: Sequence[InputFile], models: Mapping[Role, ModelConfig]
 ) -> dict[Role, Recording]:
     """List the recordings of the models that have one.
 
     Args:
         config: The job's.
         files: The job's input files.
-        roles: The models that the job needs.
+        models: The models that the job needs.
 
     Raises:
         InputError: if a path does not exist, or a file lacks a column.
     """
-    models = config.models.by_role()
     found: dict[Role, Recording] = {}
-    for role in roles:
-        spec = models[role].recorded
+    for role, model in models.items():
+        spec = model.recorded
         if spec is not None:
             found[role] = _listed(role, spec, config.input, files)
     return found

@@ -2,15 +2,18 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console
 
 from rdpt_ray.config import Role
 from rdpt_ray.model_config import ModelConfig
+from rdpt_ray.pipeline.demand import Demand
 from rdpt_ray.pipeline.progress import stage
 from rdpt_ray.pipeline.realign import Realignment, realign
 from rdpt_ray.pipeline.recorded import Recording, recorded_loader
 from rdpt_ray.pipeline.score import Part, score
+from rdpt_ray.pipeline.undecided import Asked, Undecided, undecided
 from rdpt_ray.publish.facts import ModelFacts
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.loading import load_scorer
@@ -29,9 +32,10 @@ def score_role(
     dataset: str,
     run: str,
     recording: Recording | None,
+    demand: Demand | None,
     console: Console,
 ) -> ModelFacts:
-    """Score what the store lacks under a model.
+    """Score what the store lacks under a model, of what it is asked to read.
 
     Args:
         role: What the model is in this run.
@@ -42,28 +46,35 @@ def score_role(
         dataset: The dataset they belong to.
         run: The run's folder, relative to the store.
         recording: What the model once said, where that is its engine.
+        demand: What it is asked to read; None: everything.
         console: Where progress is shown.
 
     Returns:
-        What it came to. `scored` counts the traces given to the model, `reused` all others.
+        What it came to: `scored` counts the traces that the model read to their end, `pruned` those that it
+        need not read, `reused` all others.
     """
-    missing = _unscored(model, identity, parts, store, dataset)
-    sizes = {part.key: max(0, part.num_traces - part.num_held) for part in missing}
-    num_missing = sum(sizes.values())
-    num_tokens, begun = 0, time.monotonic()
-    if missing:
+    begun = time.monotonic()
+    work = _unscored(model, identity, parts, store, dataset, demand)
+    sizes = {part.key: max(0, part.num_traces - part.num_held) for part in work.parts}
+    num_tokens = num_scored = 0
+    num_pruned = work.num_pruned
+    if work.parts:
         load = load_scorer if recording is None else recorded_loader(recording, store, console)
-        with stage(console, f"score {role}", num_missing) as advance:
+        with stage(console, f"score {role}", sum(sizes.values())) as advance:
             for scored in score(
-                missing,
+                work.parts,
                 store=store,
                 dataset=dataset,
                 model=model,
                 identity=identity,
                 load=load,
+                demand=demand,
                 ledger=None if recording is None else f"{run}/rows",
             ):
                 num_tokens += scored.num_tokens
+                # Without a demand a part is scored whole, with traces of other runs; this run's count.
+                num_scored += sizes[scored.key] if demand is None else scored.num_scored
+                num_pruned += scored.num_pruned if demand is not None else 0
                 rate = num_tokens / (time.monotonic() - begun)
                 advance(sizes[scored.key], f"{rate:,.0f} tokens/s")
     else:
@@ -74,10 +85,11 @@ def score_role(
         model=model.model,
         revision=identity.weights,
         dtype=model.dtype,
-        scored=num_missing,
-        reused=sum(part.num_traces for part in parts) - num_missing,
+        scored=num_scored,
+        reused=work.num_traces - num_scored - num_pruned,
+        pruned=num_pruned,
         tokens=num_tokens,
-        tokens_per_s=num_tokens / elapsed if missing else None,
+        tokens_per_s=num_tokens / elapsed if work.parts else None,
     )
 
 
@@ -87,13 +99,23 @@ def _unscored(
     parts: Sequence[Part],
     store: Root,
     dataset: str,
-) -> list[Part]:
-    """The parts that need the model, once those that stored tokens can score are scored."""
+    demand: Demand | None,
+) -> Undecided:
+    """What needs the model, once the parts that stored tokens can score are scored."""
+    num_traces = sum(part.num_traces for part in parts)
     done = scored_parts(store, identity.key)
     kept = parts_with_tokens(store, identity.key, dataset)
     if model.keep_token_logprobs:
         done &= kept
     missing = [part for part in parts if part.key not in done]
-    if not missing or not kept:
-        return missing
-    return realign(missing, Realignment(store, dataset, identity.key, model.keep_token_logprobs))
+    if missing and kept:
+        missing = realign(
+            missing, Realignment(store, dataset, identity.key, model.keep_token_logprobs)
+        )
+    if demand is None:
+        return Undecided(missing, num_traces, 0)
+    asked = Asked(store, dataset, identity.key, demand)
+    found = undecided(parts, asked)
+    files = {part.key: part.token_files for part in missing}
+    left = [replace(part, token_files=files.get(part.key, ())) for part in found.parts]
+    return replace(found, parts=left)

@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow as pa
 import ray
 
+from rdpt_ray.pipeline.eligible import Ledger
 from rdpt_ray.pipeline.score import Part
-from rdpt_ray.selection_config import FiltersConfig
+from rdpt_ray.selection_config import FiltersConfig, VerifyConfig
 from rdpt_ray.storage.drops import Reason, finish_drops, read_drops, write_drops
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder
@@ -28,6 +29,8 @@ class Screening:
     passes: Callable[[dict[str, Any], int], bool] | None = None
     """Whether a trace passes the run's other filters, by its row in the ledger and the characters of its
     response: one that does not must not be kept in place of one that does. None: all pass."""
+    verify: VerifyConfig | None = None
+    """How answers were verified, if they were."""
 
 
 def num_blocks(num_items: int) -> int:
@@ -60,6 +63,8 @@ def screened_rows(part: Part, job: Screening, table: pa.Table) -> list[int]:
     for trace_id in read_drops(job.store, job.run, part.bucket):
         own.pop(trace_id, None)
     trace_ids: list[str] = table.column("trace_id").to_pylist()
+    if job.passes is not None:
+        own = Ledger(job.store, job.run, job.verify).with_verdicts(own, part.key, trace_ids)
     rows = [row for row, trace_id in enumerate(trace_ids) if trace_id in own]
     if job.passes is None:
         return rows

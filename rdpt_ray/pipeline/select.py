@@ -1,12 +1,14 @@
 """Scores to provenance and selection, bucket by bucket; every input row ends in exactly one table.
 
 A bucket holds all candidates of its prompts, so its outcome is a pure function of its ledger, its parts
-and their scores: no shuffle, and the same bytes whatever the order and the number of workers.
+and their scores: no shuffle, and the same bytes whatever the order and the number of workers. Only a budget
+over the whole dataset looks further: buckets say what they would select, the driver finds where the budget
+ends, and that key is part of every bucket's job.
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -14,18 +16,28 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import ray
-from numpy.typing import NDArray
 
 from rdpt_ray.config import ThresholdsConfig
-from rdpt_ray.method.provenance import NAMES, classify_codes, sentence_prob
-from rdpt_ray.method.selection import Candidate, RoleScores, policy_named, rank_candidates
-from rdpt_ray.method.summary import Example, Point, Summary
+from rdpt_ray.method.auto_beta import DifferenceHistogram
+from rdpt_ray.method.budget import Cut, Entry, cut_at_budget
+from rdpt_ray.method.divergence import DIVERGENCES
+from rdpt_ray.method.provenance import NAMES
+from rdpt_ray.method.pruning import PRUNED
+from rdpt_ray.method.selection import policy_named, rank_candidates
+from rdpt_ray.method.summary import Summary
+from rdpt_ray.pipeline.eligible import Ledger
 from rdpt_ray.pipeline.ingest import IngestedBucket
-from rdpt_ray.selection_config import FiltersConfig, SelectionConfig
+from rdpt_ray.pipeline.roles import TEACHER
+from rdpt_ray.pipeline.scored_bucket import ScoredRun, ScoredTrace, columns_of, read_bucket
+from rdpt_ray.pipeline.summarise import nullable, summarise
+from rdpt_ray.selection_config import FiltersConfig, SelectionConfig, VerifyConfig
 from rdpt_ray.storage.files import Root
-from rdpt_ray.storage.parts import bucket_folder
-from rdpt_ray.storage.schemas import CONTENT, PROVENANCE, QUARANTINE, SELECTED
-from rdpt_ray.storage.scores import read_scores
+from rdpt_ray.storage.schemas import PROVENANCE, QUARANTINE, SELECTED
+
+OVER_BUDGET = "over_budget"
+
+Outcome = dict[str, Any]
+"""A trace's columns of the schema's SELECTION part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,22 @@ class Selection:
     selection: SelectionConfig | None
     """None: keep every trace (`rdpt trace`)."""
     num_examples: int
+    verify: VerifyConfig | None = None
+    """How answers were verified, if they were."""
+    cut: Cut | None = None
+    """Where the budget ends; None without one."""
+
+    @property
+    def scored(self) -> ScoredRun:
+        """Where its traces and scores lie."""
+        return ScoredRun(
+            store=self.store,
+            dataset=self.dataset,
+            ledger=Ledger(self.store, self.run, self.verify),
+            model_keys=self.model_keys,
+            thresholds=self.thresholds,
+            filters=FiltersConfig() if self.selection is None else self.selection.filters,
+        )
 
 
 def select(buckets: list[IngestedBucket], job: Selection) -> Iterator[Summary]:
@@ -54,40 +82,69 @@ def select(buckets: list[IngestedBucket], job: Selection) -> Iterator[Summary]:
     Yields:
         One summary per bucket, in any order; its tables are committed by then.
     """
+    for text in _over(buckets, partial(_selected, job=job)):
+        yield Summary.from_dict(json.loads(text))
+
+
+def _selected(bucket: IngestedBucket, *, job: Selection) -> str:
+    return json.dumps(select_bucket(bucket, job).to_dict())
+
+
+def within_budget(buckets: list[IngestedBucket], job: Selection) -> Selection:
+    """The job with the key at which its budget ends; the same job where it has none.
+
+    The driver holds one entry per trace that would be selected: score, lengths, id.
+    """
+    budget = job.selection.budget if job.selection else None
+    if budget is None or (budget.rows is None and budget.tokens is None):
+        return job
+    entries = [
+        Entry(*entry)
+        for text in _over(buckets, partial(_entries, job=job))
+        for entry in json.loads(text)
+    ]
+    return replace(job, cut=cut_at_budget(entries, rows=budget.rows, tokens=budget.tokens))
+
+
+def _entries(bucket: IngestedBucket, *, job: Selection) -> str:
+    """What a bucket would select without a budget, as JSON."""
+    scored, _ = read_bucket(bucket, job.scored)
+    outcome = choose(scored, job)
+    return json.dumps([_entry(item, outcome) for item in scored if _chosen(item, outcome)])
+
+
+def differences(buckets: list[IngestedBucket], job: Selection) -> DifferenceHistogram:
+    """How far apart teacher and student are, over all sentences: what `beta: auto` looks at."""
+    total = DifferenceHistogram.empty(DIVERGENCES[job.thresholds.divergence])
+    for text in _over(buckets, partial(_differences, job=job)):
+        total += DifferenceHistogram.from_dict(json.loads(text))
+    return total
+
+
+def _differences(bucket: IngestedBucket, *, job: Selection) -> str:
+    divergence = DIVERGENCES[job.thresholds.divergence]
+    scored, _ = read_bucket(bucket, job.scored)
+    found = DifferenceHistogram.empty(divergence)
+    if scored:
+        columns = columns_of(scored)
+        teacher, student = (columns.values(role, divergence) for role in (TEACHER, "student"))
+        found += DifferenceHistogram.of(teacher, student, divergence)
+    return json.dumps(found.to_dict())
+
+
+def _over(buckets: list[IngestedBucket], body: Callable[[IngestedBucket], str]) -> Iterator[str]:
+    """What a function makes of every bucket, in tasks, in any order."""
     items = ray.data.from_items(
         [{"bucket": json.dumps(asdict(bucket))} for bucket in buckets],
         override_num_blocks=len(buckets),
     )
-    body: Any = partial(select_buckets, job=job)
-    summaries = items.map_batches(body, batch_size=1, num_cpus=1)
-    for row in summaries.iter_rows():
-        yield Summary.from_dict(json.loads(row["summary"]))
+    each: Any = partial(_each, body=body)
+    for row in items.map_batches(each, batch_size=1, num_cpus=1).iter_rows():
+        yield row["text"]
 
 
-def select_buckets(batch: dict[str, Any], *, job: Selection) -> dict[str, list[str]]:
-    """Body of the tasks: one bucket to its tables and its summary, both as JSON."""
-    buckets = [IngestedBucket(**json.loads(text)) for text in batch["bucket"]]
-    summaries = [select_bucket(bucket, job) for bucket in buckets]
-    return {"summary": [json.dumps(summary.to_dict()) for summary in summaries]}
-
-
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    """One trace with its row's facts, its scores under each role and its classes."""
-
-    row: dict[str, Any]
-    scores: dict[str, RoleScores]
-    probs: dict[str, NDArray[np.float64]]
-    classes: NDArray[np.int8]
-
-    def candidate(self) -> Candidate:
-        return Candidate(
-            trace_id=self.row["trace_id"],
-            num_chars=len(self.row["response"]),
-            classes=self.classes,
-            teacher=self.scores["teacher"],
-            student=self.scores["student"],
-        )
+def _each(batch: dict[str, Any], *, body: Callable[[IngestedBucket], str]) -> dict[str, list[str]]:
+    return {"text": [body(IngestedBucket(**json.loads(text))) for text in batch["bucket"]]}
 
 
 def select_bucket(bucket: IngestedBucket, job: Selection) -> Summary:
@@ -100,146 +157,96 @@ def select_bucket(bucket: IngestedBucket, job: Selection) -> Summary:
     Returns:
         Counts that add up: rows_read = selected + rejected + quarantined.
     """
-    ledger = job.store.read_table(f"{job.run}/rows/bucket={bucket.bucket:04d}.parquet").to_pylist()
-    quarantine = [
-        {**row, "trace_id": None, "stage": "ingest"} for row in ledger if row["reason"] is not None
-    ]
-    rows = {row["trace_id"]: row for row in ledger if row["reason"] is None}
-    scored: list[_Scored] = []
-    for trace, scores in _read_parts(bucket, rows, job):
-        fault = _fault(scores)
-        if fault is None:
-            scored.append(_classified(trace, scores, job.thresholds))
-        else:
-            quarantine.append({**trace, **fault, "stage": "score"})
-    outcome = _select_prompts(scored, job.selection)
+    scored, quarantine = read_bucket(bucket, job.scored)
+    outcome = choose(scored, job)
     _write_tables(bucket.bucket, scored, outcome, quarantine, job)
-    return _summarise(bucket, scored, outcome, quarantine, job.num_examples)
-
-
-def _read_parts(
-    bucket: IngestedBucket, rows: dict[str, dict[str, Any]], job: Selection
-) -> Iterator[tuple[dict[str, Any], dict[str, dict[str, Any]]]]:
-    """Every trace of the run in the bucket: its content and facts, and role -> its scores.
-
-    Two runs that ingest at once can store a trace in two parts; it is taken from the first that holds it.
-    """
-    left = dict(rows)
-    content = [field.name for field in CONTENT]
-    for key in sorted(bucket.parts):
-        name = f"{bucket_folder(job.dataset, bucket.bucket)}/{key}.parquet"
-        traces = job.store.read_table(name, columns=content).to_pylist()
-        trace_ids = [trace["trace_id"] for trace in traces]
-        by_role = {
-            role: read_scores(job.store, model_key, key, trace_ids)
-            for role, model_key in job.model_keys.items()
-        }
-        for index, trace in enumerate(traces):
-            row = left.pop(trace["trace_id"], None)
-            if row is not None:
-                yield {**row, **trace}, {role: table[index] for role, table in by_role.items()}
-
-
-def _fault(scores: dict[str, dict[str, Any]]) -> dict[str, str] | None:
-    """The first role that could not score the trace, as a quarantine reason."""
-    for role, score in scores.items():
-        if score["error"] is not None:
-            reason, _, detail = score["error"].partition(": ")
-            return {"reason": reason, "column": role, "detail": detail}
-    return None
-
-
-def _classified(
-    trace: dict[str, Any], scores: dict[str, dict[str, Any]], thresholds: ThresholdsConfig
-) -> _Scored:
-    by_role = {role: _role_scores(score) for role, score in scores.items()}
-    probs = {role: sentence_prob(each.sums, each.tokens) for role, each in by_role.items()}
-    classes = classify_codes(
-        probs["teacher"],
-        probs["student"],
-        probs.get("distilled"),
-        alpha=thresholds.alpha,
-        beta=thresholds.beta,
+    summary = summarise(
+        scored,
+        outcome,
+        job.thresholds,
+        num_examples=job.num_examples,
+        seed=job.selection.seed if job.selection else 0,
+        selects=job.selection is not None,
     )
-    return _Scored(trace, by_role, probs, classes)
+    summary.rows_read = bucket.num_rows
+    summary.quarantined = len(quarantine)
+    for row in quarantine:
+        summary.quarantine_reasons[f"{row['stage']}: {row['reason']}"] += 1
+    return summary.finished()
 
 
-def _role_scores(score: dict[str, Any]) -> RoleScores:
-    def values(column: str) -> NDArray[np.float64] | None:
-        return None if score[column] is None else np.array(score[column], dtype=np.float64)
-
-    return RoleScores(
-        sums=np.array(score["sum_logprob"], dtype=np.float64),
-        tokens=np.array(score["num_tokens"], dtype=np.int64),
-        first=values("first_logprob"),
-        ranks=values("sum_rank"),
-        briers=values("sum_brier"),
-    )
-
-
-def failed_filter(row: dict[str, Any], filters: FiltersConfig) -> str | None:
-    """The name of the first filter that a trace fails, as its drop_reason."""
-    length = len(row["response"])
-    checks = [
-        ("complete", filters.complete is None or row["complete"] is filters.complete),
-        ("correct", filters.correct is None or row["correct"] is filters.correct),
-        ("min_chars", filters.min_chars is None or length >= filters.min_chars),
-        ("max_chars", filters.max_chars is None or length <= filters.max_chars),
-        ("licenses", filters.licenses is None or row["license"] in filters.licenses),
-    ]
-    return next((f"filter: {name}" for name, passes in checks if not passes), None)
-
-
-def _select_prompts(
-    scored: Sequence[_Scored], selection: SelectionConfig | None
-) -> dict[str, dict[str, Any]]:
-    """trace_id -> its columns of the schema's SELECTION part."""
-    outcome: dict[str, dict[str, Any]] = {}
+def choose(scored: Sequence[ScoredTrace], job: Selection) -> dict[str, Outcome]:
+    """trace_id -> what became of the trace."""
+    selection = job.selection
     if selection is None:
-        for item in scored:
-            outcome[item.row["trace_id"]] = _outcome(item, None, None, drop_reason=None)
-        return outcome
+        return {item.row["trace_id"]: _outcome(item, None) for item in scored}
     policy = policy_named(selection.policy, seed=selection.seed)
     by_id = {item.row["trace_id"]: item for item in scored}
+    outcome: dict[str, Outcome] = {}
     for _, group in groupby(sorted(scored, key=_prompt), key=_prompt):
-        eligible: list[Candidate] = []
+        eligible: list[ScoredTrace] = []
         for item in group:
-            dropped = failed_filter(item.row, selection.filters)
-            if dropped is None:
-                eligible.append(item.candidate())
+            reason = item.drop_reason or (PRUNED if item.is_pruned else None)
+            if reason is None:
+                eligible.append(item)
             else:
-                outcome[item.row["trace_id"]] = _outcome(item, None, None, drop_reason=dropped)
-        for ranked in rank_candidates(eligible, policy, per_prompt=selection.per_prompt):
+                outcome[item.row["trace_id"]] = _outcome(item, reason)
+        ranking = rank_candidates(
+            [item.candidate() for item in eligible],
+            policy,
+            per_prompt=selection.per_prompt,
+            min_score=selection.min_score,
+        )
+        for ranked in ranking:
             outcome[ranked.trace_id] = _outcome(
-                by_id[ranked.trace_id],
-                ranked.selection_score,
-                ranked.rank,
-                drop_reason=ranked.drop_reason,
+                by_id[ranked.trace_id], ranked.drop_reason, ranked.selection_score, ranked.rank
             )
+    for item in scored if job.cut else ():
+        result = outcome[item.row["trace_id"]]
+        if result["selected"] and job.cut and not job.cut.keeps(_entry_of(item, result).key):
+            result.update(selected=False, drop_reason=OVER_BUDGET)
     return outcome
 
 
-def _prompt(item: _Scored) -> str:
+def _prompt(item: ScoredTrace) -> str:
     return item.row["prompt_id"]
 
 
 def _outcome(
-    item: _Scored, score: float | None, rank: int | None, *, drop_reason: str | None
-) -> dict[str, Any]:
+    item: ScoredTrace, reason: str | None, score: float | None = None, rank: int | None = None
+) -> Outcome:
     return {
         "num_sentences": len(item.classes),
-        "num_teacher": item.candidate().num_teacher,
-        "selection_score": score,
+        "num_teacher": None if item.is_pruned else item.candidate().num_teacher,
+        "selection_score": None if score is None or np.isnan(score) else score,
         "rank": rank,
-        "selected": drop_reason is None,
-        "drop_reason": drop_reason,
+        "selected": reason is None,
+        "drop_reason": reason,
     }
+
+
+def _chosen(item: ScoredTrace, outcome: dict[str, Outcome]) -> bool:
+    return outcome[item.row["trace_id"]]["selected"]
+
+
+def _entry_of(item: ScoredTrace, result: Outcome) -> Entry:
+    return Entry(
+        result["selection_score"],
+        result["num_sentences"],
+        item.row["trace_id"],
+        item.candidate().num_tokens,
+    )
+
+
+def _entry(item: ScoredTrace, outcome: dict[str, Outcome]) -> list[Any]:
+    entry = _entry_of(item, outcome[item.row["trace_id"]])
+    return [entry.selection_score, entry.num_sentences, entry.trace_id, entry.num_tokens]
 
 
 def _write_tables(
     bucket: int,
-    scored: list[_Scored],
-    outcome: dict[str, dict[str, Any]],
+    scored: list[ScoredTrace],
+    outcome: dict[str, Outcome],
     quarantine: list[dict[str, Any]],
     job: Selection,
 ) -> None:
@@ -250,81 +257,26 @@ def _write_tables(
         "provenance": _table([_provenance_row(item) for item in by_candidate], PROVENANCE),
         "selected": _table([row for row in rows if row["selected"]], SELECTED),
         "rejected": _table([row for row in rows if not row["selected"]], SELECTED),
-        "quarantine": _table(
-            sorted(quarantine, key=lambda row: (row["file"], row["row"] is None, row["row"])),
-            QUARANTINE,
-        ),
+        "quarantine": _table(sorted(quarantine, key=_place), QUARANTINE),
     }
     for folder, table in tables.items():
         job.store.write_table(f"{job.run}/{folder}/bucket={bucket:04d}.parquet", table)
+
+
+def _place(row: dict[str, Any]) -> tuple[str, bool, int, int]:
+    """Where a row came from, as it sorts; of a whole file's fault there is no row."""
+    return (row["file"], row["row"] is None, row["row"] or 0, row["item"] or 0)
 
 
 def _table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def _provenance_row(item: _Scored) -> dict[str, Any]:
+def _provenance_row(item: ScoredTrace) -> dict[str, Any]:
     row = {name: item.row[name] for name in ("trace_id", "prompt_id", "candidate", "sentences")}
-    row["provenance"] = _names(item)
-    for role, probs in item.probs.items():
-        row[f"{role}_prob"] = _values(probs)
+    if not item.is_pruned:
+        row["provenance"] = [None if name is None else str(name) for name in NAMES[item.classes]]
+    for role in (TEACHER, "student", "distilled"):
+        if role in item.probs:
+            row[f"{role}_prob"] = nullable(item.probs[role])
     return row
-
-
-def _names(item: _Scored) -> list[str | None]:
-    return [None if name is None else str(name) for name in NAMES[item.classes]]
-
-
-def _values(probs: NDArray[np.float64]) -> list[float | None]:
-    return [None if np.isnan(prob) else float(prob) for prob in probs]
-
-
-def _summarise(
-    bucket: IngestedBucket,
-    scored: list[_Scored],
-    outcome: dict[str, dict[str, Any]],
-    quarantine: list[dict[str, Any]],
-    num_examples: int,
-) -> Summary:
-    summary = Summary(num_examples=num_examples)
-    summary.rows_read = bucket.num_rows
-    summary.quarantined = len(quarantine)
-    summary.num_prompts = len({item.row["prompt_id"] for item in scored})
-    for row in quarantine:
-        summary.quarantine_reasons[f"{row['stage']}: {row['reason']}"] += 1
-    for item in scored:
-        result = outcome[item.row["trace_id"]]
-        if result["selected"]:
-            summary.selected += 1
-        else:
-            summary.rejected += 1
-            summary.drop_reasons[result["drop_reason"]] += 1
-        summary.add_trace(item.classes, _point(item, result), _example(item, result))
-    return summary.finished()
-
-
-def _point(item: _Scored, result: dict[str, Any]) -> Point:
-    return Point(
-        trace_id=item.row["trace_id"],
-        num_chars=len(item.row["response"]),
-        num_sentences=result["num_sentences"],
-        num_teacher=result["num_teacher"],
-        selected=result["selected"],
-    )
-
-
-def _example(item: _Scored, result: dict[str, Any]) -> Example:
-    users = [message["content"] for message in item.row["messages"] if message["role"] == "user"]
-    return Example(
-        trace_id=item.row["trace_id"],
-        prompt=users[-1] if users else item.row["messages"][-1]["content"],
-        response=item.row["response"],
-        sentences=[(span["start"], span["end"]) for span in item.row["sentences"]],
-        classes=_names(item),
-        teacher_prob=_values(item.probs["teacher"]),
-        student_prob=_values(item.probs["student"]),
-        distilled_prob=_values(item.probs["distilled"]) if "distilled" in item.probs else None,
-        num_teacher=result["num_teacher"],
-        selected=result["selected"],
-        reference_answer=item.row["reference_answer"],
-    )

@@ -25,6 +25,8 @@ class ModelFacts:
     """Traces whose scores were already in the store."""
     tokens: int
     """Tokens read in this run, prompts and responses."""
+    pruned: int = 0
+    """Traces that it did not read, or not to their end, because the selection does not depend on them."""
     tokens_per_s: float | None = None
     """Over the time this role was scoring; None when nothing had to be scored."""
 
@@ -43,6 +45,34 @@ class PrecisionFacts:
     """Largest change of a sentence's probability under one of the roles."""
     why: str | None = None
     """Why nothing was measured, if so."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyFacts:
+    """How many answers were verified, and what came of it."""
+
+    method: str
+    given: int
+    """Not verified: the input says whether they are right."""
+    correct: int
+    wrong: int
+    unknown: Mapping[str, int] = field(default_factory=dict)
+    """Why the verifier could not tell -> how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class BetaFacts:
+    """How `beta: auto` came to its number: a rule of ours, not the paper's (`method.auto_beta`)."""
+
+    separability: float
+    """Share of the variance of the differences that lies between the two sides, 0 to 1."""
+    interval: tuple[float, float]
+    """95 %, by bootstrap."""
+    near_share: float
+    """Share of the sentences near it."""
+    confidence: str
+    """clear or weak."""
+    num_sentences: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +103,19 @@ class RunFacts:
     inputs: tuple[InputFacts, ...] = ()
     precision: PrecisionFacts | None = None
     """None where every model ran in float32, or the check was switched off."""
+    divergence: str = "prob_difference"
+    """What is compared with alpha and beta."""
+    auto_beta: BetaFacts | None = None
+    """None where beta is a number of the config."""
+    verification: VerifyFacts | None = None
+    """None where only the input says whether an answer is right."""
+    min_score: float | None = None
+    budget_rows: int | None = None
+    budget_tokens: int | None = None
+    prune: bool = False
+    """Whether the teacher read only what the selection depends on."""
+    prune_exact: str | None = None
+    """None: the selection is the same as after reading everything. Else why that holds up to rounding."""
     wall_s: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     """Name -> version of what the result depends on, shown in this order."""
@@ -89,4 +132,19 @@ class RunFacts:
         precision = values.get("precision")
         if precision is not None:
             precision = PrecisionFacts(**{**precision, "roles": tuple(precision["roles"])})
-        return cls(**{**values, "models": models, "inputs": inputs, "precision": precision})
+        beta = values.get("auto_beta")
+        if beta is not None:
+            beta = BetaFacts(**{**beta, "interval": tuple(beta["interval"])})
+        verification = values.get("verification")
+        if verification is not None:
+            verification = VerifyFacts(**verification)
+        return cls(
+            **{
+                **values,
+                "models": models,
+                "inputs": inputs,
+                "precision": precision,
+                "auto_beta": beta,
+                "verification": verification,
+            }
+        )

@@ -41,6 +41,9 @@ TEMPLATE_FAULTS = (
 )
 """What `encode` can raise: a template is a program from the model's repository, run on untrusted text."""
 
+UNPROMPTED: list[Message] = [{"role": "user", "content": ""}]
+"""What a model reads in the place of a prompt, where the response is to be read without it (IFD)."""
+
 BLANKS = 16
 """Tokens of white space that may follow a generation prompt's markup; templates write one or two."""
 
@@ -77,6 +80,8 @@ class TraceEncoder:
         tokenizer: PreTrainedTokenizerBase,
         template_kwargs: dict[str, Any],
         envelope: Envelope = NONE,
+        *,
+        reads_prompt: bool = True,
     ) -> None:
         """Wrap a loaded tokenizer; it is the encoder's from here on.
 
@@ -84,6 +89,7 @@ class TraceEncoder:
             tokenizer: A fast tokenizer with a chat template.
             template_kwargs: Passed to the template at every rendering.
             envelope: What to put around the halves of every response.
+            reads_prompt: False puts an empty user message in the place of every prompt.
 
         Raises:
             ModelError: if the tokenizer has no character offsets or no chat template.
@@ -110,6 +116,7 @@ class TraceEncoder:
         self._template = with_fixed_date(template)
         self._template_kwargs = template_kwargs
         self._envelope = envelope
+        self._reads_prompt = reads_prompt
         written = "\0".join([template, *filter(None, envelope.texts)])
         self._control_ids = _mark_control_tokens(tokenizer, written)
 
@@ -141,7 +148,7 @@ class TraceEncoder:
                 or the tokenizer reads text as a control token whatever it is told.
         """
         rendered: Any = self._tokenizer.apply_chat_template(
-            messages,
+            messages if self._reads_prompt else UNPROMPTED,
             chat_template=self._template,
             add_generation_prompt=True,
             tokenize=True,
@@ -235,6 +242,8 @@ def load_encoder(
     chat_template: str | None,
     template_kwargs: dict[str, Any],
     envelope: Envelope = NONE,
+    *,
+    reads_prompt: bool = True,
 ) -> TraceEncoder:
     """The encoder of a local folder or Hub model.
 
@@ -244,6 +253,7 @@ def load_encoder(
         chat_template: Text of a Jinja template that replaces the tokenizer's own, or None.
         template_kwargs: Passed to the template.
         envelope: What to put around the halves of every response.
+        reads_prompt: False puts an empty user message in the place of every prompt.
 
     Raises:
         ModelError: if there is no usable tokenizer, naming the model.
@@ -254,4 +264,4 @@ def load_encoder(
         raise ModelError(f"model {model}: its tokenizer cannot be loaded: {error}") from error
     if chat_template is not None:
         tokenizer.chat_template = chat_template
-    return TraceEncoder(tokenizer, template_kwargs, envelope)
+    return TraceEncoder(tokenizer, template_kwargs, envelope, reads_prompt=reads_prompt)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ class ModelIdentity:
     is then the tokenizer's content alone. None: the weights are loaded from `location`."""
     envelope: Envelope = NONE
     """Markup put around the halves of every response; its name is not part of the key."""
+    reads_prompt: bool = True
+    """False: an empty prompt stands for every prompt (IFD compares with that)."""
 
     @property
     def revision(self) -> str | None:
@@ -63,6 +65,8 @@ class ModelIdentity:
         facts["envelope"] = "none" if self.envelope.is_empty else self.envelope.texts
         if self.is_local:
             del facts["model"]
+        if self.reads_prompt:
+            del facts["reads_prompt"]
         canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"), default=str)
         name = re.sub(r"[^A-Za-z0-9]+", "-", self.model.rstrip("/").split("/")[-1]).strip("-")
         return f"{name[:40] or 'model'}-{hashlib.sha256(canonical.encode()).hexdigest()[:16]}"
@@ -115,6 +119,11 @@ def identify(
         served=served,
         envelope=envelope,
     )
+
+
+def without_prompt(identity: ModelIdentity) -> ModelIdentity:
+    """The same model reading responses without their prompts; it measures nothing else beside them."""
+    return replace(identity, reads_prompt=False, signals=())
 
 
 def _hash_folder(folder: Path, *, with_weights: bool) -> str:

@@ -104,4 +104,5 @@ def encoder_of(identity: ModelIdentity) -> TraceEncoder:
         identity.chat_template,
         identity.chat_template_kwargs,
         identity.envelope,
+        reads_prompt=identity.reads_prompt,
     )

@@ -1,0 +1,147 @@
+"""A job as it begins: its input listed, its models pinned, its run named; nothing is read or scored yet."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from rich.console import Console
+
+from rdpt_ray.config import CurateConfig, Role
+from rdpt_ray.errors import InputError
+from rdpt_ray.model_config import ModelConfig
+from rdpt_ray.pipeline.check_models import check_servers
+from rdpt_ray.pipeline.eligible import Ledger
+from rdpt_ray.pipeline.ingest import Destination, IngestedBucket, ingest
+from rdpt_ray.pipeline.lineage import Identities, Kind, what_decides
+from rdpt_ray.pipeline.progress import stage
+from rdpt_ray.pipeline.recorded import Recording, recordings
+from rdpt_ray.pipeline.roles import UNPROMPTED, models_of
+from rdpt_ray.pipeline.score import Part
+from rdpt_ray.scoring.identity import ModelIdentity, without_prompt
+from rdpt_ray.scoring.loading import identity_of
+from rdpt_ray.storage.files import Root, open_root
+from rdpt_ray.storage.hub import HubFacts, hub_facts
+from rdpt_ray.storage.inputs import InputFile, check_columns, list_inputs
+from rdpt_ray.storage.parts import num_buckets
+from rdpt_ray.storage.runs import INGESTED, MANIFEST, read_json, run_folder, run_id, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a run is made of."""
+
+    config: CurateConfig
+    kind: Kind
+    files: list[InputFile]
+    hub: dict[str, HubFacts]
+    """File's uri -> what its dataset's card says of all its rows."""
+    models: dict[Role, ModelConfig]
+    """In the order they read."""
+    identities: Identities
+    recorded: dict[Role, Recording]
+    store: Root
+    run_id: str
+
+    @property
+    def folder(self) -> str:
+        """The run's folder, relative to the store."""
+        return run_folder(self.run_id)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its manifest is there."""
+        return self.store.exists(f"{self.folder}/{MANIFEST}")
+
+    @property
+    def ledger(self) -> Ledger:
+        """What the run says of its traces."""
+        return Ledger(self.store, self.folder, self.config.verify)
+
+
+def open_job(config: CurateConfig, kind: Kind) -> Job:
+    """List the input and pin the models.
+
+    Raises:
+        RdptError: whatever is wrong with the config, the input, a model or the store.
+    """
+    files = list_inputs(config.input)
+    check_columns(files, config.input)
+    hub = hub_facts(files)
+    models = models_of(config, kind)
+    recorded = recordings(config, files, models)
+    identities: Identities = {
+        role: _identity(role, model, recorded.get(role)) for role, model in models.items()
+    }
+    check_servers(models, identities)
+    return Job(
+        config=config,
+        kind=kind,
+        files=files,
+        hub=hub,
+        models=models,
+        identities=identities,
+        recorded=recorded,
+        store=open_root(config.store),
+        run_id=run_id(config.name, what_decides(config, kind, files, identities, hub)),
+    )
+
+
+def _identity(role: Role, model: ModelConfig, recording: Recording | None) -> ModelIdentity:
+    identity = identity_of(model, recorded=recording.served if recording else None)
+    return without_prompt(identity) if role == UNPROMPTED else identity
+
+
+def ingest_input(job: Job, console: Console) -> list[IngestedBucket]:
+    """Ingest, or read back what an earlier attempt of this run ingested.
+
+    Raises:
+        InputError: if no row can be used, with how many there are and the first fault.
+    """
+    record = f"{job.folder}/{INGESTED}"
+    if job.store.exists(record):
+        return [IngestedBucket(**bucket) for bucket in read_json(job.store, record)]
+    to = Destination(
+        job.store, job.config.name, job.folder, _dataset_buckets(job), job.config.split.unit
+    )
+    with stage(console, "ingest", len(job.files)) as advance:
+        buckets = ingest(job.files, job.config.input, to, job.hub)
+        advance(len(job.files), "files")
+    if not any(bucket.parts for bucket in buckets):
+        raise InputError(_nothing_left(buckets, job))
+    write_json(job.store, record, [asdict(bucket) for bucket in buckets])
+    return buckets
+
+
+def parts_of(buckets: Sequence[IngestedBucket]) -> list[Part]:
+    """Every part of the run, bucket by bucket."""
+    return [
+        Part(bucket.bucket, key, count) for bucket in buckets for key, count in bucket.parts.items()
+    ]
+
+
+def _dataset_buckets(job: Job) -> int:
+    """Buckets of a dataset: decided when it is first ingested, then kept, so that parts stay together."""
+    record = f"traces/{job.config.name}/dataset.json"
+    if not job.store.exists(record):
+        size = sum(file.size for file in job.files)
+        write_json(job.store, record, {"num_buckets": num_buckets(size)})
+    return int(read_json(job.store, record)["num_buckets"])
+
+
+def _nothing_left(buckets: Sequence[IngestedBucket], job: Job) -> str:
+    """The message when no row of the input is usable: how many, and the first fault."""
+    num_rows = sum(bucket.num_rows for bucket in buckets)
+    if num_rows == 0:
+        return f"{shown(job.files)}: holds no rows"
+    name = f"{job.folder}/rows/bucket={buckets[0].bucket:04d}.parquet"
+    fault = job.store.read_table(name).slice(0, 1).to_pylist()[0]
+    return (
+        f"{shown(job.files)}: none of its {num_rows} rows can be used; for example {fault['file']} row"
+        f" {fault['row']}, column {fault['column']}: {fault['reason']}: {fault['detail']}"
+        " (`rdpt ingest --explain CONFIG` tells how the file is read, and why)"
+    )
+
+
+def shown(files: Sequence[InputFile]) -> str:
+    """The input in a few words."""
+    rest = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return f"{files[0].uri}{rest}"

@@ -1,0 +1,87 @@
+"""Which models a run needs, in which order they read, and what each is asked to read."""
+
+from collections.abc import Iterable
+
+from rdpt_ray.config import CurateConfig, Role
+from rdpt_ray.errors import ConfigError
+from rdpt_ray.method.selection import needs
+from rdpt_ray.model_config import ModelConfig, Signal
+from rdpt_ray.pipeline.demand import Demand, Prune
+from rdpt_ray.pipeline.eligible import Ledger
+from rdpt_ray.pipeline.lineage import Identities, Kind
+
+TEACHER = "teacher"
+UNPROMPTED = "unprompted"
+SIGNALS: tuple[Signal, ...] = ("rank", "brier")
+
+
+def teacher_role(name: str) -> Role:
+    """The role of the teacher that reads the traces of one `teacher_name`."""
+    return f"{TEACHER}:{name}"
+
+
+def is_teacher(role: Role) -> bool:
+    """Whether a role is the teacher's, or one of several teachers'."""
+    return role == TEACHER or role.startswith(f"{TEACHER}:")
+
+
+def models_of(config: CurateConfig, kind: Kind) -> dict[Role, ModelConfig]:
+    """The models that a run needs, in the order they read: the cheap student first.
+
+    The student measures the signals that the policy needs, asked for or not.
+
+    Raises:
+        ConfigError: if a run that traces a distilled model has none, or a policy needs the student to read
+            responses without their prompts and its log-probabilities are recorded.
+    """
+    asked = needs(config.selection.policy) if kind == "curate" else frozenset()
+    student = config.models.student
+    signals = [signal for signal in SIGNALS if signal in asked or signal in student.signals]
+    models: dict[Role, ModelConfig] = {"student": student.model_copy(update={"signals": signals})}
+    if UNPROMPTED in asked:
+        if student.engine == "precomputed":
+            raise ConfigError(
+                f"selection.policy {config.selection.policy}: the student reads every response without its"
+                " prompt too, so it cannot have the engine precomputed"
+            )
+        models[UNPROMPTED] = student.model_copy(
+            update={"signals": [], "keep_token_logprobs": False}
+        )
+    if config.models.teacher is not None:
+        models[TEACHER] = config.models.teacher
+    models |= {teacher_role(name): model for name, model in config.models.teachers.items()}
+    if kind == "trace":
+        if config.models.distilled is None:
+            raise ConfigError("models.distilled: needed to trace provenance after distillation")
+        models["distilled"] = config.models.distilled
+    return models
+
+
+def teacher_of(name: str | None, roles: Iterable[Role]) -> Role | None:
+    """Which role reads a trace as its teacher: that of its `teacher_name`, or `teacher`; None: none does."""
+    known = set(roles)
+    if name is not None and teacher_role(name) in known:
+        return teacher_role(name)
+    return TEACHER if TEACHER in known else None
+
+
+def demand_of(
+    role: Role, config: CurateConfig, kind: Kind, ledger: Ledger, identities: Identities
+) -> Demand | None:
+    """What a model is asked to read of the run's parts; None: everything."""
+    if not is_teacher(role):
+        return None
+    prune = None
+    if config.selection.prune and kind == "curate":
+        prune = Prune(
+            student_key=identities["student"].key,
+            unprompted_key=identities[UNPROMPTED].key if UNPROMPTED in identities else None,
+            selection=config.selection,
+            divergence=config.thresholds.divergence,
+            beta=float(config.thresholds.beta),
+        )
+    names = frozenset(config.models.teachers)
+    if prune is None and not names:
+        return None
+    own = None if role == TEACHER else role.removeprefix(f"{TEACHER}:")
+    return Demand(ledger, teacher_name=own, others=names, prune=prune)
