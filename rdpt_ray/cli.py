@@ -6,16 +6,18 @@ Heavy rooms are imported inside the commands, so that `rdpt --help` answers at o
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from rdpt_ray import __version__
-from rdpt_ray.errors import RdptError
+from rdpt_ray.errors import ConfigError, RdptError
 from rdpt_ray.method.summary import Summary
 
 if TYPE_CHECKING:
+    from rdpt_ray.config import CurateConfig
     from rdpt_ray.pipeline.lineage import Kind
 
 app = typer.Typer(
@@ -29,6 +31,9 @@ app = typer.Typer(
 ConfigArgument = Annotated[str, typer.Argument(help="YAML config: a local path or any fsspec URI.")]
 OverridesArgument = Annotated[
     list[str] | None, typer.Argument(help="Overrides, for example thresholds.beta=0.15")
+]
+RunArgument = Annotated[
+    str, typer.Argument(help="A finished run's folder, as `rdpt curate` printed it.")
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
@@ -55,10 +60,78 @@ def trace(
 
 
 @app.command()
+def ingest(
+    config: ConfigArgument,
+    overrides: OverridesArgument = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Read a few rows only, and say how and why.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Read the input into the store, cut into sentences; `curate` goes on from there."""
+    loaded = _load(config, overrides)
+    if explain:
+        from rdpt_ray.storage.explain import explain_input
+        from rdpt_ray.storage.explain_text import render_explanations
+
+        explained = explain_input(loaded.input)
+        typer.echo(render_explanations(explained), err=as_json)
+        if as_json:
+            typer.echo(json.dumps([asdict(each) for each in explained], sort_keys=True))
+        return
+    from rdpt_ray.pipeline.stages import ingest_only
+
+    _show(ingest_only(loaded, Console(stderr=True)), as_json=as_json)
+
+
+@app.command()
+def score(
+    config: ConfigArgument, overrides: OverridesArgument = None, as_json: JsonOption = False
+) -> None:
+    """Ingest and score, and stop there; `curate` with the same config scores nothing again."""
+    loaded = _load(config, overrides)
+    from rdpt_ray.pipeline.stages import score_only
+
+    _show(score_only(loaded, Console(stderr=True)), as_json=as_json)
+
+
+@app.command()
+def compare(
+    run: RunArgument,
+    policies: Annotated[
+        str | None, typer.Option(help="Names with commas between; all of them by default.")
+    ] = None,
+    betas: Annotated[
+        str | None, typer.Option(help="Thresholds to try, with commas between.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What every policy, and every beta, would have made of a finished run; no model is touched."""
+    from rdpt_ray.pipeline.compare import compare_run
+    from rdpt_ray.pipeline.progress import stage
+    from rdpt_ray.publish.compare_tables import comparison_json, print_comparison
+    from rdpt_ray.storage.runs import num_buckets, open_run
+
+    store, folder, manifest = open_run(run)
+    grid = None if betas is None else [_number(text) for text in betas.split(",")]
+    with stage(Console(stderr=True), "compare", num_buckets(store, folder)) as advance:
+        compared = compare_run(
+            store,
+            folder,
+            manifest,
+            betas=grid,
+            policies=None if policies is None else [name.strip() for name in policies.split(",")],
+            advance=advance,
+        )
+    print_comparison(Console(stderr=as_json), compared.comparison, compared.sensitivity)
+    if as_json:
+        found = comparison_json(compared.comparison, compared.sensitivity)
+        typer.echo(json.dumps(found, sort_keys=True))
+
+
+@app.command()
 def report(
-    run: Annotated[
-        str, typer.Argument(help="A finished run's folder, as `rdpt curate` printed it.")
-    ],
+    run: RunArgument,
 ) -> None:
     """Show a finished run's outcome again and write its report anew; nothing is computed."""
     from rdpt_ray.publish.facts import RunFacts
@@ -97,11 +170,7 @@ def job_app(kind: "Kind") -> typer.Typer:
 
 def run_job(kind: "Kind", config: str, overrides: list[str] | None, *, as_json: bool) -> None:
     """Load the config, run the job, show the outcome."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from rdpt_ray.config import load_config
-
-    loaded = load_config(config, overrides)
-
+    loaded = _load(config, overrides)
     from rdpt_ray.pipeline.curate import curate as run_curate
     from rdpt_ray.publish.terminal import print_outcome
 
@@ -109,6 +178,28 @@ def run_job(kind: "Kind", config: str, overrides: list[str] | None, *, as_json: 
     print_outcome(Console(stderr=as_json), run.summary, run.facts, run.report)
     if as_json:
         typer.echo(json.dumps(run.to_json(), sort_keys=True))
+
+
+def _load(config: str, overrides: list[str] | None) -> "CurateConfig":
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from rdpt_ray.config import load_config
+
+    return load_config(config, overrides)
+
+
+def _show(counts: dict[str, Any], *, as_json: bool) -> None:
+    """What a stage came to, a line each, or as one JSON object."""
+    for name, value in counts.items():
+        typer.echo(f"{name}: {value}", err=as_json)
+    if as_json:
+        typer.echo(json.dumps(counts, sort_keys=True))
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(f"--betas: expected numbers with commas between, got {text!r}") from error
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from pydantic import (
     BaseModel,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -122,9 +123,9 @@ class ThresholdsConfig(Section):
 
     divergence: Literal[tuple(DIVERGENCES)] = "prob_difference"  # pyright: ignore[reportInvalidTypeForm]
     """What is compared: prob_difference (the paper's), log_ratio or log_ratio_per_char (ours)."""
-    alpha: float = Field(ge=0)
+    alpha: float
     """The models agree (SHARED); in the divergence's unit, and by default its own: 0.1 for the paper's."""
-    beta: float | Literal["auto"] = Field(ge=0)
+    beta: float | Literal["auto"]
     """One is clearly ahead (TEACHER, STUDENT); `auto` takes it from the data, by a rule of ours."""
 
     @model_validator(mode="before")
@@ -138,17 +139,26 @@ class ThresholdsConfig(Section):
         known = DIVERGENCES[divergence]
         return {"alpha": known.alpha, "beta": known.beta, **values}
 
-    @model_validator(mode="after")
-    def _within_the_divergence(self) -> Self:
-        for name in ("alpha", "beta"):
-            value = getattr(self, name)
-            if self.divergence == "prob_difference" and value != "auto" and value > 1:
-                raise PydanticCustomError(
-                    "threshold",
-                    "{name}: expected at most 1, probabilities differ by no more",
-                    {"name": name},
-                )
-        return self
+    @field_validator("alpha", "beta", mode="before")
+    @classmethod
+    def _within_the_divergence(cls, value: Any, info: ValidationInfo) -> Any:
+        """One message, where pydantic would give one for each type that it could have been."""
+        if value == "auto" and info.field_name == "beta":
+            return value
+        try:
+            number = float(value)  # YAML reads 1e-1 as text
+        except (TypeError, ValueError) as error:
+            allowed = "a number or auto" if info.field_name == "beta" else "a number"
+            raise PydanticCustomError(
+                "threshold", "expected {allowed}", {"allowed": allowed}
+            ) from error
+        if not 0 <= number < float("inf"):
+            raise PydanticCustomError("threshold", "expected a number of 0 or more")
+        if number > 1 and info.data.get("divergence") == "prob_difference":
+            raise PydanticCustomError(
+                "threshold", "expected at most 1: probabilities differ by no more"
+            )
+        return number
 
 
 class ReportConfig(Section):

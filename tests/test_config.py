@@ -49,7 +49,6 @@ def test_the_smallest_config_has_the_papers_defaults():
     assert (config.thresholds.alpha, config.thresholds.beta) == (0.1, 0.1)
     assert (config.selection.policy, config.selection.per_prompt) == ("teacher_count", 1)
     assert config.models.distilled is None
-    assert [*config.models.by_role()] == ["student", "teacher"]  # the cheap one first
     assert config.selection.seed == 0
     assert config.selection.filters.model_dump(exclude_none=True) == {}
     assert config.report.num_traces == 10
@@ -66,15 +65,52 @@ def test_the_smallest_config_has_the_papers_defaults():
     }
 
 
-def test_by_role_has_the_distilled_model_last():
-    config = parse_config(with_key("models.distilled.model", "d"))
-    roles = config.models.by_role()
-    assert {role: model.model for role, model in roles.items()} == {
-        "student": "s",
-        "teacher": "t",
-        "distilled": "d",
-    }
-    assert [*roles][-1] == "distilled"
+@pytest.mark.parametrize(
+    ("divergence", "alpha", "beta"),
+    [("prob_difference", 0.1, 0.1), ("log_ratio", 0.2, 0.2), ("log_ratio_per_char", 0.05, 0.05)],
+)
+def test_thresholds_have_the_defaults_of_their_divergence(divergence, alpha, beta):
+    thresholds = parse_config(with_key("thresholds.divergence", divergence)).thresholds
+    assert (thresholds.alpha, thresholds.beta) == (alpha, beta)
+    tree = with_key("thresholds.divergence", divergence)
+    tree["thresholds"]["beta"] = 0.7
+    assert parse_config(tree).thresholds.beta == 0.7
+
+
+def test_beta_may_be_taken_from_the_data_and_alpha_may_not():
+    assert parse_config(with_key("thresholds.beta", "auto")).thresholds.beta == "auto"
+    assert "thresholds.alpha: expected a number, got 'auto'" in refusal(
+        with_key("thresholds.alpha", "auto")
+    )
+
+
+def test_probabilities_differ_by_at_most_one_and_nats_by_more():
+    assert "probabilities differ by no more" in refusal(with_key("thresholds.beta", 1.5))
+    tree = with_key("thresholds.beta", 1.5)
+    tree["thresholds"]["divergence"] = "log_ratio"
+    assert parse_config(tree).thresholds.beta == 1.5
+
+
+def test_teachers_by_name_stand_in_for_the_teacher():
+    tree = smallest()
+    tree["models"]["teachers"] = {"QwQ-32B": tree["models"].pop("teacher")}
+    assert parse_config(tree).models.teacher is None
+    del tree["models"]["teachers"]
+    assert "models: expected teacher, or teachers by their names" in refusal(tree)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("thresholds.beta", "auto", "selection.prune needs a number for thresholds.beta"),
+        ("selection.policy", "lark", "the policy lark needs every candidate read"),
+        ("models.teacher.keep_token_logprobs", True, "does not go with keep_token_logprobs"),
+    ],
+)
+def test_what_needs_every_trace_read_is_not_pruned(key, value, said):
+    tree = with_key(key, value)
+    tree.setdefault("selection", {})["prune"] = True
+    assert said in refusal(tree)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +137,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(wrong, meant):
 
 
 def test_what_is_known_at_that_level_is_listed():
-    assert "(known here: alpha, beta)" in refusal(with_key("thresholds.gamma", 1))
+    assert "(known here: divergence, alpha, beta)" in refusal(with_key("thresholds.gamma", 1))
 
 
 def test_every_fault_is_listed_at_once():
@@ -147,7 +183,6 @@ def test_a_missing_key_is_named(key):
         ("input.limit", 0),
         ("input.limit", "all"),
         ("input.limit", True),  # pydantic alone takes it for 1
-        ("models.teacher", None),
         ("models.teacher", "Qwen/Qwen3-4B"),
         ("models.teacher.engine", "magic"),
         ("models.teacher.dtype", "float8"),

@@ -206,7 +206,12 @@ def _with_beta(
     console.print(f"beta: {found.beta:g} by Otsu's rule, {found.confidence}", highlight=False)
     thresholds = selection.thresholds.model_copy(update={"beta": found.beta})
     facts = BetaFacts(
-        found.separability, found.interval, found.near_share, found.confidence, found.num_sentences
+        separability=found.separability,
+        interval=found.interval,
+        near_share=found.near_share,
+        valley=found.valley,
+        confidence=found.confidence,
+        num_sentences=found.num_sentences,
     )
     return replace(selection, thresholds=thresholds), facts
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import ray
 
 from rdpt_ray.config import ThresholdsConfig
-from rdpt_ray.method.auto_beta import DifferenceHistogram
+from rdpt_ray.method.auto_beta import DifferenceHistogram, prompt_folds
 from rdpt_ray.method.budget import Cut, Entry, cut_at_budget
 from rdpt_ray.method.divergence import DIVERGENCES
 from rdpt_ray.method.provenance import NAMES
@@ -128,7 +128,8 @@ def _differences(bucket: IngestedBucket, *, job: Selection) -> str:
     if scored:
         columns = columns_of(scored)
         teacher, student = (columns.values(role, divergence) for role in (TEACHER, "student"))
-        found += DifferenceHistogram.of(teacher, student, divergence)
+        folds = columns.per_sentence(prompt_folds(columns.prompt_ids))
+        found += DifferenceHistogram.of(teacher, student, divergence, folds)
     return json.dumps(found.to_dict())
 
 

@@ -70,8 +70,10 @@ class BetaFacts:
     """95 %, by bootstrap."""
     near_share: float
     """Share of the sentences near it."""
+    valley: float
+    """How full the histogram is there against the lower of the peaks beside it: below 1 there is a valley."""
     confidence: str
-    """clear or weak."""
+    """clear or weak: both the interval and the valley decide."""
     num_sentences: int
 
 

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from rdpt_ray.errors import StoreError
-from rdpt_ray.storage.files import Root, public_uri
+from rdpt_ray.storage.files import Root, open_root, public_uri
 
 MANIFEST = "manifest.json"
 INGESTED = "ingested.json"
@@ -51,6 +51,26 @@ def read_json(root: Root, name: str) -> Any:
         return json.loads(root.read_bytes(name))
     except ValueError as error:
         raise StoreError(f"{root.show(name)}: not valid JSON ({error})") from error
+
+
+def open_run(uri: str) -> tuple[Root, str, dict[str, Any]]:
+    """A finished run by its folder's URI: the store that it is in, its folder there, and its manifest.
+
+    Raises:
+        StoreError: if it is no finished run's folder, or not inside a store.
+    """
+    manifest = read_manifest(open_root(uri))
+    store, _, name = uri.rstrip("/").rpartition("/runs/")
+    if not store or "/" in name:
+        raise StoreError(
+            f"{public_uri(uri)}: expected the folder of a run in its store, STORE/runs/RUN"
+        )
+    return open_root(store), run_folder(name), manifest
+
+
+def num_buckets(store: Root, folder: str) -> int:
+    """Over how many buckets a run's traces lie."""
+    return len(read_json(store, f"{folder}/{INGESTED}"))
 
 
 def read_manifest(run: Root) -> dict[str, Any]:

@@ -1,0 +1,67 @@
+"""Single stages of the main job, for those who want to run them apart: `rdpt ingest`, `rdpt score`.
+
+They do what `curate` would do first and leave it in the store, so that `curate` goes on from there.
+"""
+
+from typing import Any
+
+from rich.console import Console
+
+from rdpt_ray.config import CurateConfig
+from rdpt_ray.pipeline.capacity import check_capacity
+from rdpt_ray.pipeline.check_models import check_tokenizers
+from rdpt_ray.pipeline.cluster import connected
+from rdpt_ray.pipeline.curate import score_all, verify_and_screen
+from rdpt_ray.pipeline.ingest import IngestedBucket
+from rdpt_ray.pipeline.job import Job, ingest_input, open_job, parts_of
+from rdpt_ray.pipeline.nodes import connected_cluster
+
+
+def ingest_only(config: CurateConfig, console: Console) -> dict[str, Any]:
+    """Read the input into the store.
+
+    Returns:
+        Where the run is, rows read, rows that became no trace, traces and parts.
+
+    Raises:
+        RdptError: whatever is wrong with the config, the input, a model or the store.
+    """
+    job = open_job(config, "curate")
+    with connected():
+        return _counts(job, ingest_input(job, console))
+
+
+def score_only(config: CurateConfig, console: Console) -> dict[str, Any]:
+    """Read the input into the store, verify answers, find duplicates, and score by every model.
+
+    Returns:
+        As `ingest_only`, with `scored`, `reused` and `pruned`: role -> traces.
+
+    Raises:
+        RdptError: whatever is wrong with the config, the input, a model, the store or the cluster.
+    """
+    job = open_job(config, "curate")
+    check_tokenizers(job.identities, job.recorded)
+    with connected():
+        for wait in check_capacity({r: m.pool for r, m in job.models.items()}, connected_cluster()):
+            console.print(f"waiting for the autoscaler: {wait}", highlight=False)
+        buckets = ingest_input(job, console)
+        parts = parts_of(buckets)
+        verify_and_screen(job, parts, console)
+        models = score_all(job, parts, console)
+    return {
+        **_counts(job, buckets),
+        "scored": {model.role: model.scored for model in models},
+        "reused": {model.role: model.reused for model in models},
+        "pruned": {model.role: model.pruned for model in models},
+    }
+
+
+def _counts(job: Job, buckets: list[IngestedBucket]) -> dict[str, Any]:
+    return {
+        "run": job.store.show(job.folder),
+        "rows_read": sum(bucket.num_rows for bucket in buckets),
+        "quarantined": sum(bucket.num_faults for bucket in buckets),
+        "traces": sum(sum(bucket.parts.values()) for bucket in buckets),
+        "parts": sum(len(bucket.parts) for bucket in buckets),
+    }
