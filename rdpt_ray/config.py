@@ -146,7 +146,7 @@ class ThresholdsConfig(Section):
         if value == "auto" and info.field_name == "beta":
             return value
         try:
-            number = float(value)  # YAML reads 1e-1 as text
+            number = float("nan" if isinstance(value, bool) else value)  # YAML reads 1e-1 as text
         except (TypeError, ValueError) as error:
             allowed = "a number or auto" if info.field_name == "beta" else "a number"
             raise PydanticCustomError(

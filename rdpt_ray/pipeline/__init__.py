@@ -1,16 +1,31 @@
 """Ray Data stages and actor pools; the only room that imports ray.
 
-    cluster.py   start or attach Ray
-    nodes.py     the nodes of a cluster, and how many actors fit them
-    capacity.py  whether every pool fits the nodes, in words
-    pools.py     how many actors host a model
-    ingest.py    input files -> the store's parts and the run's ledger
-    score.py     parts -> one model's scores, by a pool of actors
-    attempts.py  a trace that kills its process is found and set aside
-    gate.py      threads of one actor: two side by side, or one alone
-    select.py    scores -> provenance, selected, rejected, quarantine, bucket by bucket
-    lineage.py   what decides a run's id; its manifest
-    curate.py    the main job: all of it, and the manifest last
+The main job, from top to bottom:
+    curate.py, job.py   all of it, and the manifest last; how it begins
+    stages.py           ingest or score alone
+    ingest.py           input files -> the store's parts and the run's ledger
+    verify.py, judge.py, verifier_process.py, verifier_child.py   is the answer right?
+    screening.py, contamination.py, duplicates.py, alike.py, signatures.py   traces to drop for other texts
+    roles.py            which models a run needs, in which order, and what each is asked to read
+    score_role.py, score.py   parts -> one model's scores, by a pool of actors
+    select.py           scores -> provenance, selected, rejected, quarantine, bucket by bucket
+    lineage.py          what decides a run's id; its manifest
+
+What scoring rests on:
+    demand.py, undecided.py   what of a part a model reads: all, its own traces, or what pruning leaves
+    realign.py, kept_tokens.py   stored tokens to the sentences of another splitter
+    recorded.py         what was recorded while sampling
+    attempts.py, gate.py   a trace that kills its process is found and set aside
+    precision.py        how many classes half precision changes
+    check_models.py     what can be known of a model before a GPU is touched
+
+What selection rests on:
+    eligible.py         what a run says of its traces, and which may be selected at all
+    scored_bucket.py, score_rows.py, summarise.py   a bucket read back, and counted
+    stored_columns.py, compare.py   a finished run's scores, and every policy on them
+
+The cluster:
+    cluster.py, nodes.py, capacity.py, pools.py, progress.py
 
 A stage is a function over a Ray Dataset whose body is an ordinary function or class that tests call
 without a cluster.

@@ -18,6 +18,7 @@ from rdpt_ray.method.summary import TOTALS, Summary
 from rdpt_ray.method.verifiers import verifier_identity
 from rdpt_ray.publish.facts import RunFacts
 from rdpt_ray.scoring.identity import ModelIdentity
+from rdpt_ray.storage.evaluation_sets import list_evaluation_sets
 from rdpt_ray.storage.files import public_uri
 from rdpt_ray.storage.hub import HubFacts
 from rdpt_ray.storage.sources import InputFile
@@ -50,11 +51,21 @@ def what_decides(
         "splitter": splitter_id(config.split.unit),
         "extensions": _extensions(config),
         "cards": [hub.get(file.uri) for file in files] if hub else None,
+        "evaluation_sets": _evaluation_sets(config) if kind == "curate" else None,
         "verify": None
         if config.verify is None
         else [verifier_identity(config.verify.method), config.verify.overwrite],
         "rdpt_ray": __version__,
     }
+
+
+def _evaluation_sets(config: CurateConfig) -> dict[str, list[str]] | None:
+    """What the evaluation sets hold now, by name: a set that has changed finds other traces."""
+    contamination = config.selection.filters.contamination
+    if contamination is None:
+        return None
+    found = list_evaluation_sets(contamination.sets)
+    return {name: [file.fingerprint for file in files] for name, files in found.items()}
 
 
 def _extensions(config: CurateConfig) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Texts to MinHash signatures, and signatures to the bands that similar texts share.
 
-The minima are computed by rensa: 40 times faster than datasketch on the same hashes, with the same error of
-the estimate, no dependency, and equal in every process for one seed (docs/duplicates.md has the figures).
+The minima are computed by rensa: on equal input about 4.5 times faster than datasketch (40 times where it
+may take a NumPy buffer, as here), with the same error of the estimate, no dependency, and equal in every
+process for one seed (docs/duplicates.md has the figures).
 """
 
 from collections.abc import Sequence

@@ -20,14 +20,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from rdpt_ray.errors import StoreError
-
-try:  # s3fs lets these through: no credentials, no such endpoint
-    from botocore.exceptions import BotoCoreError
-except ImportError:
-    BotoCoreError = OSError
-
-FAULTS = (OSError, BotoCoreError)
-"""What a file system raises when it cannot do what it was asked."""
+from rdpt_ray.storage.remote import remote_faults, said
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +149,9 @@ class Root:
         """Turn a file system's fault into a StoreError that names the file."""
         try:
             yield
-        except FAULTS as error:
-            said = str(error).replace(self.uri, public_uri(self.uri))
-            raise StoreError(f"{self.show(name)}: cannot be {done}: {said}") from error
+        except remote_faults() as error:
+            told = said(error).replace(self.uri, public_uri(self.uri))
+            raise StoreError(f"{self.show(name)}: cannot be {done}: {told}") from error
 
 
 def open_root(uri: str) -> Root:
