@@ -50,9 +50,8 @@ class PromptGroups:
         Returns:
             [prompts] positions among the candidates.
         """
-        nan = np.isnan(scores)
-        downward = np.where(nan, 0.0, -scores)
-        return np.lexsort((num_sentences, downward, nan, self.prompt_of))[self.starts[:-1]]
+        # The last key counts first. NaN sorts last, equal keys stay in the candidates' order.
+        return np.lexsort((num_sentences, -scores, self.prompt_of))[self.starts[:-1]]
 
     def tied(self, scores: NDArray[np.float64]) -> NDArray[np.bool_]:
         """[prompts] whether two or more candidates share the largest score."""

@@ -63,6 +63,25 @@ def test_one_hump_is_not_said_to_be_clear(shape, size):
     assert choose_beta(histogram(np.minimum(gaps, 1))).confidence == "weak"
 
 
+def num_clear(shape, size, runs=20):
+    """How many of so many data sets, every sentence its own prompt, are said to be clear."""
+    drawn = [shape(np.random.default_rng(seed), size) for seed in range(runs)]
+    found = [choose_beta(histogram(np.clip(gaps, 0, 1), per_prompt=1)) for gaps in drawn]
+    return sum(each.confidence == "clear" for each in found)
+
+
+def test_a_gap_that_is_only_noise_is_no_valley():
+    assert num_clear(lambda rng, size: rng.uniform(0, 1, size), 100) <= 1
+
+
+def test_three_humps_are_not_two():
+    centres = [0.05, 0.3, 0.55]
+    assert (
+        num_clear(lambda rng, size: rng.choice(centres, size) + rng.normal(0, 0.04, size), 2000)
+        <= 2
+    )
+
+
 def test_few_prompts_are_never_clear():
     gaps = two_humps(np.random.default_rng(0), 4000)
     assert choose_beta(histogram(gaps, per_prompt=400)).confidence == "weak"
