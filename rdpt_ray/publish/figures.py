@@ -1,22 +1,13 @@
-"""The report's figures as hand-written SVG: numbers in, markup out, coloured by the style sheet.
-
-A figure holds only numbers, class names and fixed words, so its markup is safe as it is. Charts are
-400 units wide, so that their text has its own size on the screen of a phone. Bars and ribbons hold
-no text and stretch to any size (preserveAspectRatio none).
-"""
+"""The report's first figures: the flow of rows, shares, classes by position, Teacher count by length."""
 
 from collections.abc import Sequence
-from math import floor, log10
 
 import numpy as np
 from markupsafe import Markup
 
 from rdpt_ray.method.summary import Point
 from rdpt_ray.publish.findings import Outcome, Position
-
-WIDTH = 400
-LEFT, RIGHT = 44, 392
-"""The plot lies between these x; left of it stand the labels of the y axis."""
+from rdpt_ray.publish.svg import LEFT, RIGHT, box, chart, coord, grid, text, ticks
 
 
 def flow(outcomes: Sequence[Outcome]) -> Markup:
@@ -35,10 +26,11 @@ def flow(outcomes: Sequence[Outcome]) -> Markup:
         if height == 0:
             continue
         end = (index + 0.5) * slot - height / 2
+        above, below = coord(top), coord(top + height)
+        above_end, below_end = coord(end), coord(end + height)
         paths.append(
-            f'<path class="{outcome.name}" d="M0 {_n(top)}C50 {_n(top)} 50 {_n(end)} 100 {_n(end)}'
-            f"V{_n(end + height)}C50 {_n(end + height)} 50 {_n(top + height)} 0 {_n(top + height)}"
-            'Z"/>'
+            f'<path class="{outcome.name}" d="M0 {above}C50 {above} 50 {above_end} 100 {above_end}'
+            f'V{below_end}C50 {below_end} 50 {below} 0 {below}Z"/>'
         )
         top += height
     return Markup(
@@ -56,7 +48,7 @@ def share_bar(parts: Sequence[tuple[str, int]], *, label: str) -> Markup:
         width = 100 * count / total
         if count:
             rects.append(
-                f'<rect class="{name.lower()}" x="{_n(left)}" width="{_n(width)}" height="10"/>'
+                f'<rect class="{name.lower()}" x="{coord(left)}" width="{coord(width)}" height="10"/>'
             )
         left += width
     return Markup(
@@ -71,7 +63,7 @@ def strip(classes: Sequence[str]) -> Markup:
     gap = min(0.6, step / 5)
     cells: dict[str, list[str]] = {}
     for index, name in enumerate(classes):
-        cells.setdefault(name, []).append(_box(index * step, 0, step - gap, 10))
+        cells.setdefault(name, []).append(box(index * step, 0, step - gap, 10))
     paths = "".join(
         f'<path class="{name.lower()}" d="{"".join(boxes)}"/>' for name, boxes in cells.items()
     )
@@ -101,13 +93,13 @@ def by_position(positions: Sequence[Position], names: Sequence[str]) -> Markup:
         for name, count in zip(names, position.counts, strict=True):
             height = (bottom - top) * count / position.reach
             if count:
-                bars[name].append(_box(left + gap / 2, base - height, step - gap, height))
+                bars[name].append(box(left + gap / 2, base - height, step - gap, height))
             base -= height
         height = (reach_bottom - reach_top) * position.reach / most
-        reach.append(_box(left + gap / 2, reach_bottom - height, step - gap, height))
+        reach.append(box(left + gap / 2, reach_bottom - height, step - gap, height))
         targets.append(
-            f'<rect class="target" x="{_n(left)}" y="{_n(top)}" width="{_n(step)}" '
-            f'height="{_n(reach_bottom - top)}"><title>{_position_title(position, names)}</title>'
+            f'<rect class="target" x="{coord(left)}" y="{coord(top)}" width="{coord(step)}" '
+            f'height="{coord(reach_bottom - top)}"><title>{_position_title(position, names)}</title>'
             "</rect>"
         )
     drawn = "".join(
@@ -116,18 +108,18 @@ def by_position(positions: Sequence[Position], names: Sequence[str]) -> Markup:
         if boxes
     )
     labels = "".join(
-        _text(LEFT - 6, bottom - (bottom - top) * share / 100 + 4, f"{share}%", anchor="end")
+        text(LEFT - 6, bottom - (bottom - top) * share / 100 + 4, f"{share}%", anchor="end")
         for share in (0, 50, 100)
     )
-    labels += _text(LEFT - 6, reach_top + 9, f"{most:,}", anchor="end")
-    labels += _text(LEFT - 6, reach_bottom, "0", anchor="end")
+    labels += text(LEFT - 6, reach_top + 9, f"{most:,}", anchor="end")
+    labels += text(LEFT - 6, reach_bottom, "0", anchor="end")
     for number in _position_ticks(len(positions)):
-        labels += _text(LEFT + (number - 0.5) * step, reach_bottom + 16, str(number))
-    labels += _text((LEFT + RIGHT) / 2, reach_bottom + 33, "sentence of the response")
-    return _chart(
+        labels += text(LEFT + (number - 0.5) * step, reach_bottom + 16, str(number))
+    labels += text((LEFT + RIGHT) / 2, reach_bottom + 33, "sentence of the response")
+    return chart(
         260,
         "Share of each class at each sentence position, and the number of traces that reach it",
-        _grid(top, (top + bottom) / 2, bottom, reach_bottom)
+        grid(top, (top + bottom) / 2, bottom, reach_bottom)
         + drawn
         + f'<path class="reach" d="{"".join(reach)}"/>'
         + labels
@@ -153,60 +145,27 @@ def teacher_by_length(points: Sequence[Point], *, selects: bool = True) -> Marku
     circles: list[str] = []
     diamonds: list[str] = []
     for point in points:
-        x = _n(LEFT + scale_x * min(point.num_chars, end_x))
+        x = coord(LEFT + scale_x * min(point.num_chars, end_x))
         y = bottom - scale_y * min(point.num_teacher, end_y)
         if selects and point.selected:
-            diamonds.append(f'<path d="M{x} {_n(y - 3.6)}l3.6 3.6-3.6 3.6-3.6-3.6z"/>')
+            diamonds.append(f'<path d="M{x} {coord(y - 3.6)}l3.6 3.6-3.6 3.6-3.6-3.6z"/>')
         else:
-            circles.append(f'<circle cx="{x}" cy="{_n(y)}" r="2.6"/>')
-    heights = {tick: bottom - scale_y * tick for tick in _ticks(end_y)}
-    labels = [_text(LEFT - 8, y + 4, f"{tick:,}", anchor="end") for tick, y in heights.items()]
-    labels += [_text(LEFT + scale_x * tick, bottom + 18, f"{tick:,}") for tick in _ticks(end_x)]
-    labels.append(_text((LEFT + RIGHT) / 2, bottom + 36, "characters in the response"))
-    return _chart(
+            circles.append(f'<circle cx="{x}" cy="{coord(y)}" r="2.6"/>')
+    heights = {tick: bottom - scale_y * tick for tick in ticks(end_y)}
+    labels = [text(LEFT - 8, y + 4, f"{tick:,}", anchor="end") for tick, y in heights.items()]
+    labels += [text(LEFT + scale_x * tick, bottom + 18, f"{tick:,}") for tick in ticks(end_x)]
+    labels.append(text((LEFT + RIGHT) / 2, bottom + 36, "characters in the response"))
+    return chart(
         252,
         "Number of Teacher sentences of each trace against its length in characters",
-        f"{_grid(*heights.values())}"
+        f"{grid(*heights.values())}"
         f'<g class="others">{"".join(circles)}</g><g class="chosen">{"".join(diamonds)}</g>'
         f"{''.join(labels)}",
     )
 
 
-def _chart(height: int, label: str, content: str) -> Markup:
-    return Markup(
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">'
-        f"{content}</svg>"
-    )
-
-
-def _n(value: float) -> str:
-    """A coordinate with at most two decimals, the shortest way."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")
-
-
-def _box(left: float, top: float, width: float, height: float) -> str:
-    return f"M{_n(left)} {_n(top)}h{_n(width)}v{_n(height)}h{_n(-width)}z"
-
-
-def _text(x: float, y: float, words: str, *, anchor: str = "middle") -> str:
-    return f'<text x="{_n(x)}" y="{_n(y)}" text-anchor="{anchor}">{words}</text>'
-
-
-def _grid(*heights: float) -> str:
-    lines = "".join(f"M{LEFT} {_n(y)}H{RIGHT}" for y in heights)
-    return f'<path class="grid" d="{lines}"/>'
-
-
-def _ticks(end: float, most: int = 6) -> list[int]:
-    """Round numbers from 0 to `end`, at most `most` steps, whole because counts are whole."""
-    raw = max(end / most, 1)
-    power = 10 ** floor(log10(raw))
-    step = int(next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw))
-    return list(range(0, int(end) + 1, step))
-
-
 def _position_ticks(length: int) -> list[int]:
-    return [1, *(tick for tick in _ticks(length, most=8) if tick > 1)]
+    return [1, *(tick for tick in ticks(length, most=8) if tick > 1)]
 
 
 def _axis_end(values: Sequence[int]) -> float:

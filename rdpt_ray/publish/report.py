@@ -9,14 +9,18 @@ from base64 import b64encode
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from rdpt_ray.method.summary import Summary
-from rdpt_ray.publish import figures, findings
+from rdpt_ray.publish import figures, figures_answers, findings, words
+from rdpt_ray.publish import findings_answers as answers
+from rdpt_ray.publish import findings_beta as betas
 from rdpt_ray.publish.cards import budget_for, make_card
 from rdpt_ray.publish.facts import RunFacts
+from rdpt_ray.publish.findings_policies import policies
 from rdpt_ray.publish.palette import MEANINGS, css_variables
 from rdpt_ray.publish.untrusted import shorten, visible
 from rdpt_ray.storage.files import public_uri
@@ -25,22 +29,6 @@ __all__ = ["RunFacts", "render_report"]
 
 MAX_INPUTS = 20
 """Inputs listed one by one."""
-
-POLICY_WORDS = {
-    "teacher_count": "with the most Teacher sentences",
-    "teacher_ratio": "with the largest share of Teacher sentences",
-    "fewest": "with the fewest Teacher sentences",
-    "longest": "with the most characters",
-    "shortest": "with the fewest characters",
-    "random": "drawn at random",
-    "grape": "that the student finds most likely",
-    "rsr": "with the lowest ratio of rank to surprisal under the student",
-    "ifd": "for which the prompt helps the student least, but does help",
-    "lark": "from which the student is estimated to learn most",
-    "aslec": "that the student finds most likely, each sentence's first token aside",
-    "miniplm_difference": "whose likelihood differs most between teacher and student",
-}
-"""How the page says in its second sentence what a policy selects."""
 
 
 def render_report(summary: Summary, facts: RunFacts) -> str:
@@ -65,7 +53,14 @@ def render_report(summary: Summary, facts: RunFacts) -> str:
             css_hash=b64encode(sha256(css.encode()).digest()).decode(),
             facts=facts,
             selects=facts.policy is not None,
-            selection=selection_words(facts),
+            selection=words.selection_words(facts),
+            limits=words.limits(facts),
+            reasons_explained=words.explained(
+                reason.name for outcome in outcomes for reason in outcome.reasons
+            ),
+            difference=words.difference_words(facts.divergence),
+            unit=words.unit_of(facts.divergence),
+            any_pruned=any(model.pruned for model in facts.models),
             summary=summary,
             num_scored=findings.num_scored(summary),
             teacher_per_trace=findings.teacher_per_trace(summary),
@@ -98,15 +93,51 @@ def render_report(summary: Summary, facts: RunFacts) -> str:
             flips=None if facts.precision is None else findings.flip_rate(facts.precision),
             inputs=facts.inputs[:MAX_INPUTS],
             more_inputs=facts.inputs[MAX_INPUTS:],
+            **_beta(summary, facts),
+            **_policies(summary, facts),
+            **_answers(summary, facts),
         )
     )
 
 
-def selection_words(facts: RunFacts) -> str:
-    """What was kept of each prompt, to end a sentence with."""
-    which = POLICY_WORDS.get(facts.policy or "", f"ranked first by the policy {facts.policy}")
-    responses = "response" if facts.per_prompt == 1 else f"{facts.per_prompt} responses"
-    return f"the {responses} {which}"
+def _beta(summary: Summary, facts: RunFacts) -> dict[str, Any]:
+    found = summary.sensitivity
+    rows = [] if found is None else betas.beta_rows(found, facts.kind)
+    if not any(row.sentences for row in rows):
+        rows = []
+    return {
+        "sensitivity": found,
+        "picks_shown": found is not None and facts.policy is not None and found.prompts > 0,
+        "beta_names": [name for name, _ in rows[0].counts] if rows else [],
+        "beta_own": betas.own_row(rows),
+        "beta_neighbours": betas.neighbours(rows),
+        "beta_rows": [
+            (row, figures.share_bar(row.counts, label=f"Classes at beta {row.beta}"))
+            for row in rows
+        ],
+    }
+
+
+def _policies(summary: Summary, facts: RunFacts) -> dict[str, Any]:
+    found = summary.comparison
+    shown = found is not None and found.prompts > 0 and facts.policy is not None
+    return {
+        "comparison": found,
+        "policies": policies(found, facts.policy) if found is not None and shown else None,
+    }
+
+
+def _answers(summary: Summary, facts: RunFacts) -> dict[str, Any]:
+    found = answers.answers(summary.correctness, facts.kind)
+    drawn = () if found is None else found.contrasts
+    top = figures_answers.axis_top(drawn)
+    return {
+        "answers": found,
+        "verified": answers.verified(facts.verification),
+        "curves": [
+            (each, answers.verdict(each), figures_answers.curves(each, top)) for each in drawn
+        ],
+    }
 
 
 def style_sheet() -> str:
@@ -121,6 +152,11 @@ def style_sheet() -> str:
 def percent(part: float, whole: float) -> str:
     """A share with one decimal, or an en dash where there is no whole."""
     return f"{100 * part / whole:.1f}%" if whole else "\u2013"
+
+
+def share(value: float | None) -> str:
+    """A share as a percentage, or an en dash for None."""
+    return "\u2013" if value is None else f"{100 * value:.1f}%"
 
 
 def decimal(value: float | None, places: int = 2) -> str:
@@ -138,7 +174,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        decimal=decimal, label=shorten, percent=percent, public_uri=public_uri, visible=visible
+        decimal=decimal,
+        label=shorten,
+        percent=percent,
+        public_uri=public_uri,
+        share=share,
+        visible=visible,
     )
-    environment.globals.update(strip=figures.strip)
+    environment.globals.update(strip=figures.strip, role_words=words.role_words)
     return environment

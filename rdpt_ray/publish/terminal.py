@@ -1,12 +1,16 @@
 """The table at the end of a run: the report's main numbers in the width of a terminal."""
 
+from collections.abc import Iterator
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rdpt_ray.method.comparison_figures import length_figures
 from rdpt_ray.method.summary import Summary
 from rdpt_ray.publish import findings
 from rdpt_ray.publish.facts import ModelFacts, RunFacts
+from rdpt_ray.publish.findings_answers import verified
 from rdpt_ray.publish.untrusted import shorten, visible
 
 MAX_REASONS = 4
@@ -59,7 +63,44 @@ def outcome_table(summary: Summary, facts: RunFacts) -> Table:
     if facts.precision is not None:
         share, remark = findings.flip_rate(facts.precision)
         table.add_row("half precision", share, Text(remark))
+    for what, number, remark in _more(summary, facts):
+        table.add_row(what, number, Text(remark))
     return table
+
+
+def _more(summary: Summary, facts: RunFacts) -> Iterator[tuple[str, str, str]]:
+    """Lines for what not every run has: pruning, verification, beta: auto, and how much is length."""
+    if summary.pruned or facts.prune:
+        unread = summary.chars_unread / max(summary.chars_to_read, 1)
+        rounding = "" if facts.prune_exact is None else "; same selection up to rounding"
+        yield (
+            "pruned",
+            f"{summary.pruned:,}",
+            f"traces; {unread:.1%} of the characters not read by the teacher{rounding}",
+        )
+    found = verified(facts.verification)
+    if found is not None:
+        yield (
+            "answers right",
+            f"{found.correct:,}",
+            f"{found.wrong:,} wrong, {found.unknown:,} unknown, {found.given:,} given by the input;"
+            f" method {shorten(found.method, 40)}",
+        )
+    if facts.auto_beta is not None:
+        low, high = facts.auto_beta.interval
+        yield (
+            "beta: auto",
+            f"{facts.beta:g}",
+            f"our rule (Otsu), {shorten(facts.auto_beta.confidence, 20)}; 95% {low:g} to {high:g}",
+        )
+    if summary.comparison is not None and summary.comparison.prompts:
+        length = length_figures(summary.comparison)
+        within = _decimal(length.sentences_within)
+        yield (
+            "length",
+            _decimal(length.sentences),
+            f"r(Teacher count, sentences), within prompts {within}: the known confounder",
+        )
 
 
 def _work(model: ModelFacts) -> str:

@@ -1,14 +1,21 @@
 """The report in a real browser: what is seen, at two widths, in both themes; and that it asks for nothing."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
 
+from rdpt_ray.method.candidate import RoleScores
+from rdpt_ray.method.comparison import compare
+from rdpt_ray.method.correctness import count_correctness
 from rdpt_ray.method.provenance import NAMES, classify_codes
+from rdpt_ray.method.score_columns import ScoreColumns
+from rdpt_ray.method.selection import POLICIES
+from rdpt_ray.method.sensitivity import sweep
 from rdpt_ray.method.summary import UNSCORED, Example, Point, Summary
-from rdpt_ray.publish.facts import InputFacts, ModelFacts, RunFacts
+from rdpt_ray.publish.facts import BetaFacts, InputFacts, ModelFacts, RunFacts, VerifyFacts
 from rdpt_ray.publish.palette import CLASSES, ORDER, PAPER
 from rdpt_ray.publish.report import render_report
 
@@ -114,7 +121,16 @@ def make_run(kind):
     texts = [LONG, "a\n\n\n   b\tc ", "x" * 3_000, "last but one ", "last."]
     add(summary, LONG, teacher, student, distilled, selected=False, texts=texts)
     models = [
-        ModelFacts(role, f"organisation/{LONG}", "f" * 64, "bfloat16", 10**9, 0, 10**12, 12345.6)
+        ModelFacts(
+            role,
+            f"organisation/{LONG}",
+            "f" * 64,
+            "bfloat16",
+            10**9,
+            0,
+            10**12,
+            tokens_per_s=12345.6,
+        )
         for role in ("student", "teacher", "distilled")
     ]
     facts = RunFacts(
@@ -132,6 +148,67 @@ def make_run(kind):
         versions={"rdpt_ray": "0.1.0"},
     )
     return summary, facts
+
+
+def columns_of(kind, num_traces=240):
+    """Four candidates per prompt; the longer ones have more Teacher sentences and more right answers."""
+    rng = np.random.default_rng(5)
+    sizes = rng.integers(4, 30, num_traces)
+    total = int(sizes.sum())
+    roles = {
+        role: RoleScores(np.log(rng.uniform(0.02, 1, total)), np.ones(total, np.int64))
+        for role in ("teacher", "student", *(("distilled",) if kind == "trace" else ()))
+    }
+    correct = (sizes + rng.normal(0, 8, num_traces) > 17).astype(np.int8)
+    return ScoreColumns(
+        trace_ids=np.array([f"{number:04}" for number in range(num_traces)]),
+        prompt_ids=np.array([f"{number // 4:04}" for number in range(num_traces)]),
+        num_chars=sizes * 60 + rng.integers(0, 50, num_traces),
+        correct=np.where(rng.random(num_traces) < 0.1, -1, correct).astype(np.int8),
+        eligible=rng.random(num_traces) < 0.95,
+        teacher_known=rng.random(num_traces) < 0.9,
+        offsets=np.cumsum([0, *sizes]),
+        sentence_chars=np.full(total, 60),
+        roles=roles,
+    )
+
+
+def make_analysed_run(kind):
+    """The same run with all that can be shown beside it, and a policy whose name is too long for a line."""
+    summary, facts = make_run(kind)
+    columns = columns_of(kind)
+    summary.sensitivity = sweep(columns)
+    summary.correctness = count_correctness(columns)
+    summary.drop_reasons = Counter(
+        {"outranked": 5, "pruned": 2, "near_duplicate": 1, "filter: complete": 1}
+    )
+    facts = replace(
+        facts,
+        auto_beta=BetaFacts(0.71, (0.081, 0.12), 0.06, 0.9, "weak", 4000),
+        verification=VerifyFacts("math", 3, 90, 40, {"no reference answer": 5, LONG: 1}),
+    )
+    if kind == "trace":
+        return summary, facts
+    overlap_with_long = {name: {LONG: (60, 30)} for name in POLICIES if name < LONG}
+    summary.comparison = replace(
+        (found := compare(columns)),
+        policies={**found.policies, LONG: found.policies["longest"]},
+        overlaps={
+            name: {**found.overlaps.get(name, {}), **overlap_with_long.get(name, {})}
+            for name in found.overlaps.keys() | overlap_with_long.keys()
+        }
+        | {LONG: {name: (60, 30) for name in POLICIES if name > LONG}},
+        left_out={**found.left_out, LONG + "er": LONG},
+    )
+    summary.pruned, summary.chars_to_read, summary.chars_unread = 2, 10_000, 3_210
+    return summary, replace(
+        facts,
+        prune=True,
+        prune_exact="teacher scores by vllm in bfloat16",
+        min_score=1.0,
+        budget_rows=1_000,
+        budget_tokens=2_000_000,
+    )
 
 
 def rgb(colour):

@@ -92,7 +92,9 @@ def facts():
         alpha=0.1,
         beta=0.15,
         models=(
-            ModelFacts("student", "models/student", "aaaa", "float32", 1280, 0, 50_000, 8123.4),
+            ModelFacts(
+                "student", "models/student", "aaaa", "float32", 1280, 0, 50_000, tokens_per_s=8123.4
+            ),
             ModelFacts("teacher", "models/teacher", "bbbb", "bfloat16", 0, 1280, 0),
         ),
         inputs=(InputFacts("data/traces.parquet", 9),),

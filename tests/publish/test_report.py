@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from rdpt_ray.method.selection import POLICIES
 from rdpt_ray.method.summary import NUM_POINTS, Summary
 from rdpt_ray.publish.facts import InputFacts, ModelFacts, RunFacts
-from rdpt_ray.publish.report import POLICY_WORDS, render_report, style_sheet
+from rdpt_ray.publish.report import render_report, style_sheet
 from rdpt_ray.publish.untrusted import visible
+from rdpt_ray.publish.words import POLICY_WORDS
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -246,7 +247,7 @@ def hostile_run(add, facts, text):
     add(summary, text, "TC", selected=True, prompt=text, texts=[text, "End."])
     add(summary, "other", "S", prompt=text)
     summary.most_teacher[0] = replace(summary.most_teacher[0], reference_answer=text)
-    model = ModelFacts(text, text, text, text, 1, 0, 5, 1.0)
+    model = ModelFacts(text, text, text, text, 1, 0, 5, tokens_per_s=1.0)
     return summary, replace(
         facts,
         run_id=text,
