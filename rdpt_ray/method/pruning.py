@@ -8,6 +8,7 @@ candidate that is being read is given up when the same becomes true of it. Ours;
 conditions under which the selection is the same as after reading everything.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -84,7 +85,10 @@ def highest_fewest(half: Half, threshold: Threshold) -> float:
 
 
 def highest_miniplm_difference(half: Half, threshold: Threshold) -> float:
-    """As if the teacher gave every token that it has not read the probability 1."""
+    """As if the teacher gave every token that it has not read the probability 1; NaN as the policy has it."""
+    silent = np.isnan(half.teacher_sums).all() and half.read.all()
+    if silent or np.isnan(half.student_sums).all():
+        return math.nan
     read = float(np.nansum(np.where(half.read, half.teacher_sums, 0.0)))
     return (read - float(np.nansum(half.student_sums))) / max(half.num_chars, 1)
 

@@ -108,7 +108,8 @@ class Demand:
         eligible = [
             trace
             for trace in mine
-            if student[trace.trace_id]["error"] is None
+            if _is_scored(trace, student)
+            and (self.prune.unprompted_key is None or _is_scored(trace, unprompted))
             and drop_reason(
                 rows[trace.trace_id], len(trace.response), self.prune.selection.filters, drops
             )
@@ -142,6 +143,10 @@ class AllOf:
         return len(self.wave(rows))
 
 
+def _is_scored(trace: Trace, rows: Rows) -> bool:
+    return rows[trace.trace_id]["error"] is None
+
+
 def is_read(trace: Trace, rows: Rows) -> bool:
     """Whether a model has read a trace to its end."""
     row = rows.get(trace.trace_id)
@@ -165,7 +170,7 @@ class Contested:
             mine: Every trace of the part that the model would read without pruning.
             traces: Those of them that may be selected, of any number of prompts.
             student: The student's scores of them, none of them an error.
-            unprompted: The same without the prompt, or nothing.
+            unprompted: The same without the prompt, none of them an error either; or nothing.
             prune: What is asked.
         """
         self._mine = mine
@@ -287,5 +292,5 @@ def _unread(trace: Trace, student: RoleScores, unprompted: Rows) -> Candidate:
         classes=np.full(num_sentences, -1, np.int8),
         teacher=RoleScores(np.full(num_sentences, np.nan), np.zeros(num_sentences, np.int64)),
         student=student,
-        unprompted=None if row is None or row["error"] is not None else role_scores(row),
+        unprompted=None if row is None else role_scores(row),
     )

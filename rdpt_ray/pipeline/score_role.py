@@ -73,7 +73,10 @@ def score_role(
             ):
                 num_tokens += scored.num_tokens
                 # Without a demand a part is scored whole, with traces of other runs; this run's count.
-                num_scored += sizes[scored.key] if demand is None else scored.num_scored
+                whole = demand is None
+                num_scored += (
+                    min(sizes[scored.key], scored.num_scored) if whole else scored.num_scored
+                )
                 num_pruned += scored.num_pruned if demand is not None else 0
                 rate = num_tokens / (time.monotonic() - begun)
                 advance(sizes[scored.key], f"{rate:,.0f} tokens/s")
