@@ -1,4 +1,4 @@
-"""What other policies and thresholds would select, as plain tables for a terminal (as JSON: `comparison_json`)."""
+"""What other policies and thresholds would select, as tables for a terminal (JSON: `comparison_json`)."""
 
 from rich.console import Console
 from rich.table import Table

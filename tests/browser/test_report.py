@@ -264,6 +264,66 @@ def test_the_page_is_read_without_scrolling_sideways(open_page, kind, width):
     assert min(sizes) > 9, "labels of the charts are too small to read"
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("kind", ["curate", "trace"])
+def test_the_analyses_are_read_without_scrolling_sideways(open_page, kind, width, theme):
+    page = open_page(render_report(*make_analysed_run(kind)), width=width, theme=theme)
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    outside = page.evaluate(
+        """width => [...document.querySelectorAll("#outcome *, #beta *, #policies *, #answers *")]
+            .filter(element => !element.closest(".scroll"))
+            .filter(element => element.getBoundingClientRect().right > width + 0.5)
+            .map(element => element.outerHTML.slice(0, 120))""",
+        width,
+    )
+    assert outside == []
+    assert page.locator("#beta tr.own").count() == 1
+    assert page.locator("#policies").count() == (1 if kind == "curate" else 0)
+    lowest = page.locator(".betas th").evaluate_all(
+        "cells => Math.max(...cells.map(cell => cell.getBoundingClientRect().height))"
+    )
+    assert lowest < 60, "a beta is broken over lines"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_right_and_wrong_differ_by_more_than_colour(open_page, theme):
+    page = open_page(render_report(*make_analysed_run("trace")), theme=theme)
+    dashes = "path => getComputedStyle(path).strokeDasharray"
+    for name in ("teacher", "boosted", "shared", "student"):
+        figure = page.locator(f"#answers figure:has(.curve.{name})")
+        assert figure.locator(f".curve.{name}").evaluate(dashes) == "none"
+        assert figure.locator(".curve.wrong").evaluate(dashes) != "none"
+        stroke = figure.locator(f".curve.{name}").evaluate("path => getComputedStyle(path).stroke")
+        assert stroke == rgb(CLASSES[theme][name.upper()].mark)
+        assert figure.locator(f".band.{name}").evaluate(
+            "path => getComputedStyle(path).fill"
+        ) == rgb(CLASSES[theme][name.upper()].mark)
+
+
+def contrast(first, second):
+    """WCAG's ratio of two colours given as [r, g, b] in 0 to 1."""
+    levels = []
+    for colour in (first, second):
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+        levels.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    return (max(levels) + 0.05) / (min(levels) + 0.05)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_numbers_on_the_hottest_cell_can_be_read(open_page, theme):
+    html = render_report(*make_analysed_run("curate")).replace(
+        '<td class="h0">', '<td class="h10">'
+    )
+    cell = open_page(html, theme=theme).locator("#policies td.h10").first
+    ground = cell.evaluate("element => getComputedStyle(element).backgroundColor")
+    # Chromium gives a mixed colour as color(srgb 0.6 0.8 0.7).
+    mixed = [float(part) for part in ground.removeprefix("color(srgb ").rstrip(")").split()]
+    ink = [int(PAPER[theme]["ink"][start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    assert contrast(mixed, ink) >= 4.5
+
+
 def test_the_counts_are_seen(open_page):
     page = open_page(render_report(*make_run("curate")))
     assert page.title() == "demo - provenance report"

@@ -5,9 +5,15 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from itertools import accumulate
 
+import numpy as np
 import pytest
 
+from rdpt_ray.method.candidate import RoleScores
+from rdpt_ray.method.comparison import compare
+from rdpt_ray.method.correctness import count_correctness
 from rdpt_ray.method.provenance import NAMES, classify_codes
+from rdpt_ray.method.score_columns import ScoreColumns
+from rdpt_ray.method.sensitivity import sweep
 from rdpt_ray.method.summary import Example, Point, Summary
 from rdpt_ray.publish.facts import InputFacts, ModelFacts, RunFacts
 
@@ -101,6 +107,59 @@ def facts():
         wall_s=12.34,
         versions={"rdpt_ray": "0.1.0", "torch": "2.13.0"},
     )
+
+
+def _columns(letters, *, prompts=None, chars=None, correct=None, prefix="c"):
+    """Traces whose sentences differ by 0.6 (T) or by a little less than 0.05 (any other letter)."""
+    sentences = "".join(letters)
+    ones = np.ones(len(sentences), np.int64)
+    teacher = np.where(np.array(list(sentences)) == "T", 0.8, 0.25)
+    size = len(letters)
+    return ScoreColumns(
+        trace_ids=np.array([f"{prefix}{number:03}" for number in range(size)]),
+        prompt_ids=np.array(prompts or [f"{prefix}{number:03}" for number in range(size)]),
+        num_chars=np.array(chars or [10 * len(text) for text in letters]),
+        correct=np.array(correct or [-1] * size, np.int8),
+        eligible=np.ones(size, bool),
+        teacher_known=np.ones(size, bool),
+        offsets=np.cumsum([0, *map(len, letters)]),
+        sentence_chars=10 * ones,
+        roles={
+            "teacher": RoleScores(np.log(teacher), ones),
+            "student": RoleScores(3 * np.log(np.full(len(sentences), 0.2)), 3 * ones),
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def columns_of():
+    return _columns
+
+
+@pytest.fixture
+def five():
+    """Prompt p with Teacher sentences 2, 1, 1, 0; and q with one candidate, so without a choice."""
+    return _columns(
+        ["TTC", "TC", "TCCCC", "C", "T"],
+        prompts=list("ppppq"),
+        chars=[100, 95, 300, 109, 50],
+        correct=[1, 0, 1, -1, 1],
+    )
+
+
+@pytest.fixture
+def sixteen():
+    """Eight right traces, all Teacher; eight wrong ones whose second sentence is Common."""
+    return _columns(["TT"] * 8 + ["TC"] * 8, correct=[1] * 8 + [0] * 8, prefix="s")
+
+
+@pytest.fixture
+def analysed(summary, five, sixteen):
+    """The six traces of `summary` beside analyses of other ones."""
+    summary.sensitivity = sweep(five)
+    summary.comparison = compare(five)
+    summary.correctness = count_correctness(sixteen)
+    return summary
 
 
 VOID = {"meta", "br"}

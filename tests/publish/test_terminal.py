@@ -1,9 +1,11 @@
 from collections import Counter
+from dataclasses import replace
 from io import StringIO
 
 from rich.console import Console
 
 from rdpt_ray.method.summary import Summary
+from rdpt_ray.publish.facts import BetaFacts, VerifyFacts
 from rdpt_ray.publish.terminal import print_outcome
 
 LONG_PATH = "s3://bucket/" + "a-long-folder/" * 12 + "report/index.html"
@@ -66,3 +68,29 @@ def test_an_empty_run(facts):
     lines = printed(Summary(), facts)
     assert "rows read               0  prompts: 0" in lines
     assert "per selected trace      -  Teacher sentences" in lines
+
+
+def test_what_not_every_run_has(analysed, facts):
+    analysed.pruned, analysed.chars_to_read, analysed.chars_unread = 1, 1_000, 321
+    facts = replace(
+        facts,
+        prune=True,
+        auto_beta=BetaFacts(0.8, (0.11, 0.19), 0.05, 0.3, "clear", 15),
+        verification=VerifyFacts("math", 1, 3, 2, {"timeout": 1, "no answer": 1}),
+    )
+    lines = printed(analysed, facts)
+    assert max(map(len, lines[:-1])) <= 80
+    text = " ".join(" ".join(lines).split())
+    assert "pruned 1 traces; 32.1% of the characters not read by the teacher answers" in text
+    assert "answers right 3 2 wrong, 2 unknown, 1 given by the input; method math" in text
+    assert "beta: auto 0.15 our rule (Otsu), clear; 95% 0.11 to 0.19" in text
+    # Teacher 2 1 1 0 1 against sentences 3 2 5 1 1: 2 / sqrt(2 * 11.2); within p 2 / sqrt(2 * 8.75).
+    assert "length 0.42 r(Teacher count, sentences), within prompts 0.48: the known" in text
+    rounded = " ".join(printed(analysed, replace(facts, prune_exact="teacher in bfloat16")))
+    assert "same selection up to rounding" in " ".join(rounded.split())
+
+
+def test_verification_from_outside_controls_nothing(summary, facts):
+    facts = replace(facts, verification=VerifyFacts("[red]\x1b[2J", 0, 1, 0))
+    text = " ".join(" ".join(printed(summary, facts)).split())
+    assert "method [red]<U+001B>[2J" in text

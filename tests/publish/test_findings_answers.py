@@ -1,0 +1,48 @@
+import pytest
+
+from rdpt_ray.method.correctness import Correctness, count_correctness
+from rdpt_ray.publish.facts import VerifyFacts
+from rdpt_ray.publish.findings import Reason
+from rdpt_ray.publish.findings_answers import answers, verdict, verified
+
+
+def test_right_and_wrong_by_hand(sixteen):
+    found = answers(count_correctness(sixteen), "curate")
+    assert (found.wrong, found.correct, found.ungraded, found.teacher_missing) == (8, 8, 0, 0)
+    assert found.reach == ((8, 8), (8, 8))
+    teacher, common = found.contrasts
+    assert (teacher.name, common.name) == ("TEACHER", "COMMON")
+    assert teacher.correct.share == (1, 1)
+    assert teacher.wrong.share == (1, 0)
+    assert teacher.area == pytest.approx(0.5)
+    assert verdict(teacher) == "more in right answers"
+    assert verdict(common) == "more in wrong answers"
+
+
+def test_too_few_to_draw(five):
+    found = answers(count_correctness(five), "curate")
+    assert (found.wrong, found.correct, found.ungraded) == (1, 3, 1)
+    assert (found.contrasts, found.reach) == ((), ())
+
+
+def test_nothing_is_known():
+    assert answers(None, "curate") is None
+    assert answers(Correctness(ungraded=5), "curate") is None
+
+
+def test_no_difference_where_both_are_alike(columns_of):
+    columns = columns_of(["TC", "CT"] * 6, correct=[1, 1, 0, 0] * 3)
+    for contrast in answers(count_correctness(columns), "curate").contrasts:
+        assert contrast.area == 0
+        assert verdict(contrast) == "no clear difference"
+
+
+def test_rare_reasons_are_put_together():
+    facts = VerifyFacts("math", 1, 2, 3, {"timeout": 2, "no answer": 2, "crashed": 7, "x": 1})
+    assert verified(facts, max_reasons=2).reasons == (
+        Reason("crashed", 7),
+        Reason("no answer", 2),
+        Reason("other reasons", 3),
+    )
+    assert verified(facts).unknown == 12
+    assert verified(None) is None
