@@ -8,9 +8,10 @@ from rdpt_ray.method.comparison import Comparison
 from rdpt_ray.method.comparison_figures import PolicyFigures
 from rdpt_ray.method.sensitivity import Sensitivity
 from rdpt_ray.publish.comparison_json import comparison_json
+from rdpt_ray.publish.findings_beta import beta_rows
 from rdpt_ray.publish.findings_policies import Policies, policies
 from rdpt_ray.publish.untrusted import shorten
-from rdpt_ray.publish.words import unit_of
+from rdpt_ray.publish.words import counted, unit_of
 
 __all__ = ["comparison_json", "print_comparison"]
 
@@ -42,7 +43,10 @@ def print_comparison(
 
 def _print_policies(console: Console, comparison: Comparison) -> None:
     found = policies(comparison, None)
-    _title(console, f"{comparison.prompts:,} prompts with two or more candidates; means per pick")
+    _title(
+        console,
+        f"{counted(comparison.prompts, 'prompt')} with two or more candidates; means per pick",
+    )
     columns = ["picks", "chars", "sent.", "tokens", "Teacher", "T/sent."]
     table = _table("policy", [*columns, *(["right", "graded"] if found.graded else [])])
     figures = [row.figures for row in found.rows]
@@ -53,8 +57,9 @@ def _print_policies(console: Console, comparison: Comparison) -> None:
     if comparison.teacher_missing:
         _say(
             console,
-            f"{comparison.teacher_missing:,} traces that the teacher did not read to the end have no"
-            f" Teacher count; {comparison.incomplete:,} prompts have such a candidate.",
+            f"no Teacher count: {counted(comparison.teacher_missing, 'trace')} that the teacher did not read"
+            f" to the end; in {counted(comparison.incomplete, 'prompt')} policies that need the teacher"
+            " choose among the rest only. Where pruning decided who was read, that is no random sample.",
         )
     for name, reason in found.left_out:
         _say(console, f"left out: {shorten(name, NAME_WIDTH)}: {shorten(reason, 300)}")
@@ -81,7 +86,7 @@ def _print_length(console: Console, found: Policies) -> None:
         console,
         f"sentences {_number(length.sentences, 2)}, within prompts {_number(length.sentences_within, 2)};"
         f" characters {_number(length.chars, 2)}, within prompts {_number(length.chars_within, 2)};"
-        f" over {length.candidates:,} candidates",
+        f" over {counted(length.candidates, 'candidate')}",
     )
     _title(console, "picks against candidates of their prompt within 10% of their length")
     columns = ["length", "pairs", "Teacher"]
@@ -119,25 +124,27 @@ def _print_betas(console: Console, sensitivity: Sensitivity) -> None:
         console,
         f"beta ({shorten(sensitivity.divergence, 40)}, {unit}; near: within {sensitivity.near_within:g})",
     )
-    names = list(dict.fromkeys(name for row in sensitivity.rows for name in row.classes))
+    four_way = any({"SHARED", "BOOSTED"} & row.classes.keys() for row in sensitivity.rows)
+    rows = beta_rows(sensitivity, "trace" if four_way else "curate")
+    names = [name for name, _ in rows[0].counts]
     table = _table("beta", [*(name.capitalize() for name in names), "near", "same pick", "tied"])
-    for row in sensitivity.rows:
-        own = row.beta == sensitivity.beta
+    for row in rows:
+        shares = [count / row.sentences if row.sentences else None for _, count in row.counts]
         table.add_row(
-            f"{row.beta:g}" + (" (run)" if own else ""),
-            *(_share(sensitivity.class_share(row, name)) for name in names),
-            _share(sensitivity.near_share(row)),
-            _share(sensitivity.same_pick_share(row)),
-            _share(sensitivity.tied_share(row)),
-            style="bold" if own else None,
+            row.beta + (" (run)" if row.own else ""),
+            *(_share(share) for share in (*shares, row.near, row.same_pick, row.tied)),
+            style="bold" if row.own else None,
         )
     _show(console, table)
-    _say(console, f"picks by Teacher count, over {sensitivity.prompts:,} prompts with a choice")
+    _say(
+        console,
+        f"picks by Teacher count, over {counted(sensitivity.prompts, 'prompt')} with a choice",
+    )
     if sensitivity.incomplete:
         _say(
             console,
-            f"{sensitivity.incomplete:,} of the prompts have candidates that the teacher did not read:"
-            " a pick at another beta may be among them.",
+            f"in {counted(sensitivity.incomplete, 'prompt')} the teacher did not read every candidate:"
+            " a pick at another beta may be missing.",
         )
 
 

@@ -174,6 +174,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
+        counted=words.counted,
         decimal=decimal,
         label=shorten,
         percent=percent,

@@ -76,7 +76,8 @@ def _more(summary: Summary, facts: RunFacts) -> Iterator[tuple[str, str, str]]:
         yield (
             "pruned",
             f"{summary.pruned:,}",
-            f"traces; {unread:.1%} of the characters not read by the teacher{rounding}",
+            f"{'trace' if summary.pruned == 1 else 'traces'}; {unread:.1%} of the characters"
+            f" not read by the teacher{rounding}",
         )
     found = verified(facts.verification)
     if found is not None:
@@ -95,11 +96,12 @@ def _more(summary: Summary, facts: RunFacts) -> Iterator[tuple[str, str, str]]:
         )
     if summary.comparison is not None and summary.comparison.prompts:
         length = length_figures(summary.comparison)
+        read = " (of the traces read)" if summary.comparison.teacher_missing else ""
         within = _decimal(length.sentences_within)
         yield (
             "length",
             _decimal(length.sentences),
-            f"r(Teacher count, sentences), within prompts {within}: the known confounder",
+            f"r(Teacher count, sentences), within prompts {within}: the known confounder{read}",
         )
 
 

@@ -97,6 +97,11 @@ def limits(facts: RunFacts) -> list[str]:
     return found
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and what it counts: 1 trace, 2,000 traces."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def role_words(role: str) -> str | None:
     """What a role beside teacher, student and distilled is for."""
     if role == "unprompted":

@@ -18,7 +18,7 @@ def printed(comparison, sensitivity, width=200, **options):
 def test_policies_length_overlap_and_thresholds_by_hand(five):
     lines = printed(compare(five, names=["teacher_count", "longest"]), sweep(five))
     found = [" ".join(line.split()) for line in lines]
-    assert "1 prompts with two or more candidates; means per pick" in found
+    assert "1 prompt with two or more candidates; means per pick" in found
     assert "policy picks chars sent. tokens Teacher T/sent. right graded" in found
     assert "teacher_count 1 100 3.0 9 2.00 0.667 100.0% 1" in found
     assert "longest 1 300 5.0 15 1.00 0.200 100.0% 1" in found
@@ -28,8 +28,9 @@ def test_policies_length_overlap_and_thresholds_by_hand(five):
     assert "longest 1.99x 0 - -" in found
     assert "1 longest 0" in found
     assert "2 teacher_count 0" in found
-    assert "0.1 (run) 41.7% 58.3% 0.0% 100.0% 0.0%" in found
-    assert "0.02 100.0% 0.0% 0.0% 0.0% 0.0%" in found
+    assert "beta Teacher Common Student near same pick tied" in found
+    assert "0.1 (run) 41.7% 58.3% 0.0% 0.0% 100.0% 0.0%" in found
+    assert "0.02 100.0% 0.0% 0.0% 0.0% 0.0% 0.0%" in found
     assert any(line.startswith("sentences ") and "5 candidates" in line for line in lines)
 
 
@@ -52,8 +53,8 @@ def test_unread_traces_are_said(five):
     known[2] = False
     columns = replace(five, teacher_known=known)
     text = " ".join(" ".join(printed(compare(columns), sweep(columns))).split())
-    assert "1 traces that the teacher did not read to the end have no Teacher count" in text
-    assert "1 of the prompts have candidates that the teacher did not read" in text
+    assert "no Teacher count: 1 trace that the teacher did not read to the end; in 1 prompt" in text
+    assert "in 1 prompt the teacher did not read every candidate" in text
 
 
 def test_nothing_to_choose_between(columns_of):

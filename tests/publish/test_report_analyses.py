@@ -281,6 +281,50 @@ def test_the_same_bytes_however_it_was_cut(facts, columns_of, five, sixteen):
     assert render_report(Summary.from_dict((first + second).to_dict()), facts) == expected
 
 
+def test_unread_traces_are_told_beside_every_figure(page, summary, facts, five):
+    known = five.teacher_known.copy()
+    known[2] = False
+    columns = replace(five, teacher_known=known)
+    summary.sensitivity, summary.comparison = sweep(columns), compare(columns)
+    summary.correctness = count_correctness(columns)
+    whole = page(summary, facts)
+    assert "Left out: 1 trace that the teacher did not read to the end" in text_of(
+        whole.by_id("beta")
+    )
+    assert "so in 1 prompt a pick at another beta may be missing" in text_of(whole.by_id("beta"))
+    text = text_of(whole.by_id("policies"))
+    assert "In 1 prompt policies that need the teacher choose among the rest only" in text
+    assert "Only candidates that the teacher read to the end are counted in r." in text
+    assert "1 that the teacher did not read to the end are in neither group" in text_of(
+        whole.by_id("answers")
+    )
+
+
+@pytest.mark.parametrize("unit", ['"', "\0"])
+def test_analyses_leave_the_page_below_five_megabytes(add, columns_of, facts, unit):
+    letters = ["TC" * 150, "CT" * 150] * 20
+    columns = columns_of(letters, prompts=["p", "q"] * 20, correct=[1, 0, 0, 1] * 10)
+    texts = [unit * 20] * 500
+    summary = Summary(num_examples=100)
+    add(summary, unit * 900, "TCSU" * 125, prompt=unit * 100_000, texts=texts)
+    summary.most_teacher *= 100
+    summary.least_teacher *= 100
+    summary.sensitivity, summary.correctness = sweep(columns), count_correctness(columns)
+    found = compare(columns)
+    names = [f"{number:03}{unit * 200}" for number in range(100)]
+    summary.comparison = replace(
+        found,
+        policies=dict.fromkeys(names, found.policies["longest"]),
+        overlaps={
+            name: dict.fromkeys(names[index + 1 :], (9, 4)) for index, name in enumerate(names)
+        },
+        left_out={f"x{name}": unit * 900 for name in names},
+    )
+    reasons = {f"{number}{unit * 900}": 1 for number in range(50)}
+    facts = replace(facts, verification=VerifyFacts("math", 1, 1, 1, reasons))
+    assert len(render_report(summary, facts).encode()) < 5_000_000
+
+
 def test_an_empty_analysis_shows_nothing(page, facts, columns_of):
     columns = columns_of([])
     summary = Summary()

@@ -81,7 +81,7 @@ def test_what_not_every_run_has(analysed, facts):
     lines = printed(analysed, facts)
     assert max(map(len, lines[:-1])) <= 80
     text = " ".join(" ".join(lines).split())
-    assert "pruned 1 traces; 32.1% of the characters not read by the teacher answers" in text
+    assert "pruned 1 trace; 32.1% of the characters not read by the teacher answers" in text
     assert "answers right 3 2 wrong, 2 unknown, 1 given by the input; method math" in text
     assert "beta: auto 0.15 our rule (Otsu), clear; 95% 0.11 to 0.19" in text
     # Teacher 2 1 1 0 1 against sentences 3 2 5 1 1: 2 / sqrt(2 * 11.2); within p 2 / sqrt(2 * 8.75).

@@ -38,6 +38,14 @@ def test_limits_are_said_in_sentences(facts):
     assert "at most 7 traces:" in rows
 
 
+def test_one_is_not_many():
+    assert [words.counted(number, "trace") for number in (0, 1, 2_000)] == [
+        "0 traces",
+        "1 trace",
+        "2,000 traces",
+    ]
+
+
 @pytest.mark.parametrize("role", ["teacher", "student", "distilled"])
 def test_the_three_roles_need_no_words(role):
     assert words.role_words(role) is None
