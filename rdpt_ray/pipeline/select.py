@@ -123,7 +123,9 @@ def differences(buckets: list[IngestedBucket], job: Selection) -> DifferenceHist
 
 def _differences(bucket: IngestedBucket, *, job: Selection) -> str:
     divergence = DIVERGENCES[job.thresholds.divergence]
-    scored, _ = read_bucket(bucket, job.scored)
+    # Classes are not looked at, but reading a bucket makes them.
+    thresholds = job.thresholds.model_copy(update={"beta": divergence.beta})
+    scored, _ = read_bucket(bucket, replace(job.scored, thresholds=thresholds))
     found = DifferenceHistogram.empty(divergence)
     if scored:
         columns = columns_of(scored)

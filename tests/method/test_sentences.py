@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdpt_ray.method.sentences import SPLITTERS, split_sentences, splitter_id
+from rdpt_ray.method.sentences import SPLITTERS, split_sentences, splitter_id, splitter_named
 
 SNIPPETS = Path(__file__).parent / "data" / "sentences.jsonl"
 GOLD = Path(__file__).resolve().parents[3] / "shared" / "gold" / "segmentation.jsonl"
@@ -190,3 +190,22 @@ def test_hostile_text_takes_linear_time(unit):
     split_sentences(text)
     # Linear: 0.25 s at most. Quadratic: 5 s even at a nanosecond a step.
     assert time.process_time() - start < 2
+
+
+def test_an_installed_distribution_can_bring_a_splitter(tmp_path, monkeypatch):
+    info = tmp_path / "halver-2.1.dist-info"
+    info.mkdir()
+    source = "def halves(text):\n    return [(0, len(text) // 2), (len(text) // 2, len(text))]\n"
+    (tmp_path / "halver_module.py").write_text(source)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: halver\nVersion: 2.1\n")
+    (info / "entry_points.txt").write_text("[rdpt_ray.splitters]\nhalves = halver_module:halves\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert splitter_named("halves")("abcd") == [(0, 2), (2, 4)]
+    assert splitter_id("halves") == "halves+halver==2.1"
+    with pytest.raises(KeyError, match="did you mean 'halves'"):
+        splitter_named("halvs")
+
+
+def test_a_splitter_that_is_not_there_names_those_that_are():
+    with pytest.raises(KeyError, match="no splitter 'sentences'; did you mean 'sentence'"):
+        splitter_named("sentences")

@@ -10,7 +10,7 @@ from rdpt_ray.pipeline.compare import compare_run
 from rdpt_ray.storage.runs import open_run
 from tests.pipeline.conftest import MINIATURE, config_tree, miniature_rows, read_run, run
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
