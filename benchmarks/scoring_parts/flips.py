@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM
 
-from rdpt_ray.config import InputConfig, ThresholdsConfig
+from rdpt_ray.config import InputConfig
+from rdpt_ray.method.divergence import DIVERGENCES
 from rdpt_ray.method.provenance import classify_codes, sentence_prob
 from rdpt_ray.method.sentences import split_sentences
 from rdpt_ray.scoring.encoding import load_encoder
@@ -32,11 +33,9 @@ def flips(quick: bool) -> Figures:
         {role: _probabilities(role, dtype, traces) for role in ROLES}
         for dtype in (torch.float32, torch.bfloat16)
     )
-    thresholds = ThresholdsConfig()
+    paper = DIVERGENCES["prob_difference"]
     classes = [
-        classify_codes(
-            probs["teacher"], probs["student"], alpha=thresholds.alpha, beta=thresholds.beta
-        )
+        classify_codes(probs["teacher"], probs["student"], alpha=paper.alpha, beta=paper.beta)
         for probs in (reference, rounded)
     ]
     off = np.abs(np.concatenate([rounded[role] - reference[role] for role in ROLES]))

@@ -21,7 +21,7 @@ def ledger(tmp_path, name, order=1):
     path.write_text("".join(json.dumps(line) + "\n" for line in LINES))
     config = InputConfig(path=str(path))
     tables = read_rows(
-        {"index": [0]}, files=list_inputs(config), config=config, num_buckets=1, unit="sentence"
+        {"index": [0]}, files=list_inputs(config), configs=[config], num_buckets=1, unit="sentence"
     )
     rows = pa.concat_tables(tables)
     to = Destination(open_root(str(tmp_path / name)), "d", "runs/r", 1)
