@@ -20,7 +20,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 Engine = Literal["transformers", "vllm", "openai", "precomputed"]
-Signal = Literal["rank", "brier"]
+Signal = Literal["rank", "brier", "unprompted"]
+"""What a model measures beside log-probabilities; unprompted: every response once more without its prompt."""
 EnvelopeName = Literal[
     "auto",
     "none",
@@ -152,12 +153,17 @@ class VllmConfig(Section):
 
 
 SIGNALS_GIVEN: dict[Engine, set[Signal]] = {
-    "transformers": {"rank", "brier"},
-    "vllm": {"rank"},
-    "openai": {"rank"},
+    "transformers": {"rank", "brier", "unprompted"},
+    "vllm": {"rank", "unprompted"},
+    "openai": {"rank", "unprompted"},
     "precomputed": set(),
 }
 """What each engine can measure beside log-probabilities."""
+
+
+def signals_given(engine: Engine, dialect: str | None) -> set[Signal]:
+    """What a model can measure, by its engine and the dialect of its server."""
+    return {"unprompted"} if dialect == "echo" else SIGNALS_GIVEN[engine]
 
 
 class RecordedConfig(Section):
@@ -254,7 +260,7 @@ class ModelConfig(Section):
     @model_validator(mode="after")
     def _signals_the_engine_gives(self) -> Self:
         dialect = self.endpoint.dialect if self.endpoint else None
-        given = set[Signal]() if dialect == "echo" else SIGNALS_GIVEN[self.engine]
+        given = signals_given(self.engine, dialect)
         missing = ", ".join(sorted(set(self.signals) - given))
         if missing:
             how = f"engine {self.engine}" + (f", dialect {dialect}" if dialect == "echo" else "")

@@ -1,18 +1,19 @@
 """Which models a run needs, in which order they read, and what each is asked to read."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Literal
 
 from rdpt_ray.config import CurateConfig, Role
 from rdpt_ray.errors import ConfigError
 from rdpt_ray.method.selection import needs
-from rdpt_ray.model_config import ModelConfig, Signal
+from rdpt_ray.model_config import ModelConfig, Signal, signals_given
 from rdpt_ray.pipeline.demand import Demand, Prune
 from rdpt_ray.pipeline.eligible import Ledger
 from rdpt_ray.pipeline.lineage import Identities, Kind
 
 TEACHER = "teacher"
-UNPROMPTED = "unprompted"
-SIGNALS: tuple[Signal, ...] = ("rank", "brier")
+UNPROMPTED: Literal["unprompted"] = "unprompted"
+SIGNALS: tuple[Signal, ...] = ("rank", "brier", "unprompted")
 
 
 def teacher_role(name: str) -> Role:
@@ -31,30 +32,44 @@ def models_of(config: CurateConfig, kind: Kind) -> dict[Role, ModelConfig]:
     The student measures the signals that the policy needs, asked for or not.
 
     Raises:
-        ConfigError: if a run that traces a distilled model has none, or a policy needs the student to read
-            responses without their prompts and its log-probabilities are recorded.
+        ConfigError: if a run that traces a distilled model has none, or the student's engine cannot measure
+            what the policy needs.
     """
-    asked = needs(config.selection.policy) if kind == "curate" else frozenset()
+    asked = needs(config.selection.policy) if kind == "curate" else frozenset[str]()
     student = config.models.student
-    signals = [signal for signal in SIGNALS if signal in asked or signal in student.signals]
-    models: dict[Role, ModelConfig] = {"student": student.model_copy(update={"signals": signals})}
-    if UNPROMPTED in asked:
-        if student.engine == "precomputed":
-            raise ConfigError(
-                f"selection.policy {config.selection.policy}: the student reads every response without its"
-                " prompt too, so it cannot have the engine precomputed"
-            )
-        models[UNPROMPTED] = student.model_copy(
-            update={"signals": [], "keep_token_logprobs": False}
-        )
+    measured: list[Signal] = [
+        signal for signal in SIGNALS if signal in asked or signal in student.signals
+    ]
+    _check_signals(measured, config)
+    models: dict[Role, ModelConfig] = {"student": _measuring(student, measured)}
+    if UNPROMPTED in measured:
+        without = _measuring(student, [])
+        models[UNPROMPTED] = without.model_copy(update={"keep_token_logprobs": False})
     if config.models.teacher is not None:
-        models[TEACHER] = config.models.teacher
-    models |= {teacher_role(name): model for name, model in config.models.teachers.items()}
+        models[TEACHER] = _measuring(config.models.teacher, config.models.teacher.signals)
+    for name, model in config.models.teachers.items():
+        models[teacher_role(name)] = _measuring(model, model.signals)
     if kind == "trace":
         if config.models.distilled is None:
             raise ConfigError("models.distilled: needed to trace provenance after distillation")
-        models["distilled"] = config.models.distilled
+        models["distilled"] = _measuring(config.models.distilled, config.models.distilled.signals)
     return models
+
+
+def _measuring(model: ModelConfig, signals: Collection[Signal]) -> ModelConfig:
+    """The model with these signals, of those that a pass gives; reading without prompts is another pass."""
+    return model.model_copy(update={"signals": [each for each in signals if each != UNPROMPTED]})
+
+
+def _check_signals(measured: Collection[Signal], config: CurateConfig) -> None:
+    student = config.models.student
+    given = signals_given(student.engine, student.endpoint.dialect if student.endpoint else None)
+    missing = ", ".join(signal for signal in measured if signal not in given)
+    if missing:
+        raise ConfigError(
+            f"selection.policy {config.selection.policy} needs {missing} of the student, which the engine"
+            f" {student.engine} cannot measure; engine transformers can"
+        )
 
 
 def teacher_of(name: str | None, roles: Iterable[Role]) -> Role | None:

@@ -322,7 +322,7 @@ def load_engine(
     return TransformersEngine(
         load_model(identity.location, identity.revision, model.dtype, model.pool.num_gpus),
         token_budget=model.token_budget,
-        signals=model.signals,
+        signals=[signal for signal in model.signals if signal != "unprompted"],
         num_threads=num_threads,
         packs_weights=model.pack_weights,
     )
