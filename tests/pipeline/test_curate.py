@@ -237,7 +237,8 @@ def test_trace_is_four_way_and_keeps_every_trace(small_run):
 def test_manifest_tells_enough_to_make_the_run_again(small_run):
     _, _, done = small_run
     manifest = json.loads(Path(done.uri, "manifest.json").read_text())
-    assert manifest["config"]["thresholds"] == {"alpha": 0.1, "beta": 0.1}
+    thresholds = {"divergence": "prob_difference", "alpha": 0.1, "beta": 0.1}
+    assert manifest["config"]["thresholds"] == thresholds
     assert manifest["inputs"][0]["uri"].endswith("traces.jsonl")
     assert manifest["inputs"][0]["fingerprint"]
     for role in ("teacher", "student"):
