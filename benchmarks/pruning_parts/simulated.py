@@ -38,8 +38,8 @@ class Setting:
     shared: float = 0.5
     """Spread of the prompts' lengths, standard deviation of the logarithm."""
     own: float = 0.5
-    """Spread within a prompt. What is saved hangs on it; 0.5 was set so that 8 candidates come near the figures
-    of an earlier simulation, not measured on traces."""
+    """Spread within a prompt. What is saved hangs on it; 0.5 was set so that 8 candidates come near the
+    figures of an earlier simulation, not measured on traces."""
     sentences: int = 60
     """Of a middling candidate."""
 
