@@ -134,7 +134,7 @@ class ThresholdsConfig(Section):
         divergence = (
             values.get("divergence", "prob_difference") if isinstance(values, dict) else None
         )
-        if divergence not in DIVERGENCES:
+        if not isinstance(divergence, str) or divergence not in DIVERGENCES:
             return values
         known = DIVERGENCES[divergence]
         return {"alpha": known.alpha, "beta": known.beta, **values}
@@ -242,7 +242,9 @@ def apply_override(tree: dict[str, Any], override: str) -> None:
     *sections, key = dotted.split(".")
     node = tree
     for section in sections:
-        node = node.setdefault(section, {})
+        if node.get(section) is None:  # not there, or written without anything in it
+            node[section] = {}
+        node = node[section]
         if not isinstance(node, dict):
             raise ConfigError(f"override {override!r}: {section!r} is a value, not a section")
     try:

@@ -519,3 +519,13 @@ def test_an_address_ends_without_a_slash():
     endpoint = config.models.teacher.endpoint
     assert endpoint is not None
     assert endpoint.url == "http://host/v1"
+
+
+def test_a_divergence_of_another_type_is_refused_in_words():
+    assert "thresholds.divergence" in refusal(with_key("thresholds.divergence", ["log_ratio"]))
+
+
+def test_an_override_reaches_into_a_section_that_is_written_and_empty():
+    tree = {**smallest(), "selection": None}
+    apply_override(tree, "selection.prune=true")
+    assert parse_config(tree).selection.prune is True

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from rdpt_ray.model_config import Signal
 from rdpt_ray.scoring.batching import plan_batches
-from rdpt_ray.scoring.engine import TokenSequence
+from rdpt_ray.scoring.engine import Signal, TokenSequence
 from rdpt_ray.scoring.transformers_engine import TransformersEngine
 
 TOKEN_BUDGET = 8192

@@ -89,13 +89,15 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
     job = open_job(config, kind)
     if job.is_finished:
         return _finished(job)
-    _check(job)
+    check_job(job)
     console.print(
-        f"run {job.run_id}: {shown(job.files)}, by {', '.join(job.models)}", highlight=False
+        f"run {job.run_id}: {shown(job.files)}, by {', '.join(job.models)}",
+        highlight=False,
+        markup=False,
     )
     with connected():
         for wait in check_capacity({r: m.pool for r, m in job.models.items()}, connected_cluster()):
-            console.print(f"waiting for the autoscaler: {wait}", highlight=False)
+            console.print(f"waiting for the autoscaler: {wait}", highlight=False, markup=False)
         buckets = ingest_input(job, console)
         parts = parts_of(buckets)
         verification = verify_and_screen(job, parts, console)
@@ -141,7 +143,7 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
     return _run(job.store, job.folder, summary, facts)
 
 
-def _check(job: Job) -> None:
+def check_job(job: Job) -> None:
     """What can be known before anything is read: tokenizers, templates, evaluation sets."""
     check_tokenizers(job.identities, job.recorded)
     contamination = job.config.selection.filters.contamination

@@ -54,7 +54,11 @@ def what_decides(
         "evaluation_sets": _evaluation_sets(config) if kind == "curate" else None,
         "verify": None
         if config.verify is None
-        else [verifier_identity(config.verify.method), config.verify.overwrite],
+        else [
+            verifier_identity(config.verify.method),
+            config.verify.overwrite,
+            config.verify.time_limit_s,
+        ],
         "rdpt_ray": __version__,
     }
 

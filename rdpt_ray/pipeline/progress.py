@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -51,7 +52,7 @@ def _bar(console: Console, title: str, total: int) -> Iterator[Advance]:
         TextColumn("{task.fields[remark]}"),
     )
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task(title, total=total, remark="")
+        task = progress.add_task(escape(title), total=total, remark="")
         yield lambda count, remark: progress.update(task, advance=count, remark=remark)
 
 
@@ -59,7 +60,7 @@ def _bar(console: Console, title: str, total: int) -> Iterator[Advance]:
 def _lines(console: Console, title: str, total: int) -> Iterator[Advance]:
     begun = shown = time.monotonic()
     done = 0
-    console.print(f"{title}: 0/{total}", highlight=False)
+    console.print(f"{title}: 0/{total}", highlight=False, markup=False)
 
     def advance(count: int, remark: str) -> None:
         nonlocal done, shown
@@ -67,9 +68,11 @@ def _lines(console: Console, title: str, total: int) -> Iterator[Advance]:
         now = time.monotonic()
         if now - shown >= LOG_INTERVAL_S and 0 < done < total:
             left = (now - begun) * (total - done) / done
-            console.print(f"{title}: {done}/{total}, eta {left:.0f} s {remark}", highlight=False)
+            console.print(
+                f"{title}: {done}/{total}, eta {left:.0f} s {remark}", highlight=False, markup=False
+            )
             shown = now
 
     yield advance
     elapsed = time.monotonic() - begun
-    console.print(f"{title}: {done}/{total} in {elapsed:.1f} s", highlight=False)
+    console.print(f"{title}: {done}/{total} in {elapsed:.1f} s", highlight=False, markup=False)

@@ -101,6 +101,7 @@ def _listed(
         "join": spec.join_key,
         "input": [file.fingerprint for file in files],
         "columns": traces.columns,
+        "format": traces.format,
         "limit": traces.limit,
     }
     digest = hashlib.sha256(json.dumps(joined, sort_keys=True).encode()).hexdigest()

@@ -186,8 +186,10 @@ class ScorePart:
             }
         if self._keep:  # before the scores, whose file says that the part is done
             name = token_name(self._model_key, self._dataset, bucket, key)
-            read = [trace for trace in traces if trace.trace_id in fresh]
-            keep_tokens(self._store, name, read, [fresh[trace.trace_id] for trace in read])
+            kept = kept_tokens(self._store, [name], ids) if self._store.exists(name) else {}
+            kept |= fresh
+            read = [trace for trace in traces if trace.trace_id in kept]
+            keep_tokens(self._store, name, read, [kept[trace.trace_id] for trace in read])
         write_scores(self._store, self._model_key, key, ids, list(rows.values()))
         results = [rows[trace_id] for trace_id in fresh]
         return {

@@ -81,7 +81,11 @@ def score_role(
                 rate = num_tokens / (time.monotonic() - begun)
                 advance(sizes[scored.key], f"{rate:,.0f} tokens/s")
     else:
-        console.print(f"score {role}: nothing to do, all scores are in the store", highlight=False)
+        console.print(
+            f"score {role}: nothing to do, all scores are in the store",
+            highlight=False,
+            markup=False,
+        )
     elapsed = time.monotonic() - begun
     return ModelFacts(
         role=role,

@@ -60,11 +60,11 @@ def screened_rows(part: Part, job: Screening, table: pa.Table) -> list[int]:
     facts = [field.name for field in FACTS] if job.passes else []
     ledger = job.store.read_table(name, columns=["trace_id", "reason", *facts]).to_pylist()
     own = {row["trace_id"]: row for row in ledger if row["reason"] is None}
-    for trace_id in read_drops(job.store, job.run, part.bucket):
-        own.pop(trace_id, None)
     trace_ids: list[str] = table.column("trace_id").to_pylist()
     if job.passes is not None:
         own = Ledger(job.store, job.run, job.verify).with_verdicts(own, part.key, trace_ids)
+    for trace_id in read_drops(job.store, job.run, part.bucket):
+        own.pop(trace_id, None)
     rows = [row for row, trace_id in enumerate(trace_ids) if trace_id in own]
     if job.passes is None:
         return rows

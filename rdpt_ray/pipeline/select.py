@@ -103,7 +103,8 @@ def within_budget(buckets: list[IngestedBucket], job: Selection) -> Selection:
         for text in _over(buckets, partial(_entries, job=job))
         for entry in json.loads(text)
     ]
-    return replace(job, cut=cut_at_budget(entries, rows=budget.rows, tokens=budget.tokens))
+    cut = cut_at_budget(entries, rows=budget.rows, tokens=budget.tokens)
+    return replace(job, cut=replace(cut, kept=()))  # workers look at its last key only
 
 
 def _entries(bucket: IngestedBucket, *, job: Selection) -> str:

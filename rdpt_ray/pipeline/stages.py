@@ -9,9 +9,8 @@ from rich.console import Console
 
 from rdpt_ray.config import CurateConfig
 from rdpt_ray.pipeline.capacity import check_capacity
-from rdpt_ray.pipeline.check_models import check_tokenizers
 from rdpt_ray.pipeline.cluster import connected
-from rdpt_ray.pipeline.curate import score_all, verify_and_screen
+from rdpt_ray.pipeline.curate import check_job, score_all, verify_and_screen
 from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.job import Job, ingest_input, open_job, parts_of
 from rdpt_ray.pipeline.nodes import connected_cluster
@@ -41,10 +40,10 @@ def score_only(config: CurateConfig, console: Console) -> dict[str, Any]:
         RdptError: whatever is wrong with the config, the input, a model, the store or the cluster.
     """
     job = open_job(config, "curate")
-    check_tokenizers(job.identities, job.recorded)
+    check_job(job)
     with connected():
         for wait in check_capacity({r: m.pool for r, m in job.models.items()}, connected_cluster()):
-            console.print(f"waiting for the autoscaler: {wait}", highlight=False)
+            console.print(f"waiting for the autoscaler: {wait}", highlight=False, markup=False)
         buckets = ingest_input(job, console)
         parts = parts_of(buckets)
         verify_and_screen(job, parts, console)

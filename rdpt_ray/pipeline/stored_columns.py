@@ -21,7 +21,7 @@ from rdpt_ray.pipeline.eligible import Ledger, drop_reason
 from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.roles import TEACHER, is_teacher, teacher_of
 from rdpt_ray.pipeline.scored_bucket import graded
-from rdpt_ray.selection_config import SelectionConfig, VerifyConfig
+from rdpt_ray.selection_config import FiltersConfig, SelectionConfig, VerifyConfig
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder
 from rdpt_ray.storage.runs import INGESTED, read_json
@@ -51,6 +51,9 @@ def open_stored_run(store: Root, folder: str, manifest: Mapping[str, Any]) -> St
         manifest: Its manifest.
     """
     config = manifest["config"]
+    selection = SelectionConfig.model_validate(config["selection"])
+    if manifest["facts"]["kind"] == "trace":  # it kept every trace
+        selection = selection.model_copy(update={"filters": FiltersConfig()})
     thresholds = {**config["thresholds"], "beta": manifest["facts"]["beta"]}
     verify = config.get("verify")
     return StoredRun(
@@ -58,7 +61,7 @@ def open_stored_run(store: Root, folder: str, manifest: Mapping[str, Any]) -> St
         dataset=config["name"],
         ledger=Ledger(store, folder, VerifyConfig.model_validate(verify) if verify else None),
         model_keys={role: model["key"] for role, model in manifest["models"].items()},
-        selection=SelectionConfig.model_validate(config["selection"]),
+        selection=selection,
         thresholds=ThresholdsConfig.model_validate(thresholds),
         buckets=[IngestedBucket(**bucket) for bucket in read_json(store, f"{folder}/{INGESTED}")],
     )
@@ -77,13 +80,14 @@ def stored_columns(run: StoredRun) -> Iterator[ScoreColumns]:
 
 
 def _parts(bucket: IngestedBucket, run: StoredRun) -> Iterator[ScoreColumns]:
-    left = run.ledger.traces(bucket.bucket)
+    ledger = run.ledger.traces(bucket.bucket)
+    left = set(ledger)
     drops = run.ledger.drops(bucket.bucket)
     for key in sorted(bucket.parts):
         name = f"{bucket_folder(run.dataset, bucket.bucket)}/{key}.parquet"
         traces = run.store.read_table(name, ["trace_id", "prompt_id", "response", "sentences"])
         trace_ids: list[str] = traces.column("trace_id").to_pylist()
-        rows = run.ledger.with_verdicts(left, key, trace_ids)
+        rows = run.ledger.with_verdicts(ledger, key, trace_ids)
         tables = {
             role: _scores(run.store, model_key, key, trace_ids)
             for role, model_key in run.model_keys.items()
@@ -93,10 +97,9 @@ def _parts(bucket: IngestedBucket, run: StoredRun) -> Iterator[ScoreColumns]:
         kept = [
             index
             for index, trace_id in enumerate(trace_ids)
-            if trace_id in rows and _usable(index, teacher, others)
+            if trace_id in left and _usable(index, teacher, others)
         ]
-        for trace_id in rows:
-            left.pop(trace_id, None)
+        left.difference_update(trace_ids)
         if kept:
             yield _columns(
                 traces.take(kept),

@@ -79,6 +79,8 @@ def unit_of(divergence: str) -> str:
 def limits(facts: RunFacts) -> list[str]:
     """What held the selection back beside the policy, in sentences."""
     found: list[str] = []
+    if facts.policy is None:
+        return found
     if facts.min_score is not None:
         found.append(f"Nothing with a number below {facts.min_score:g} under the policy is kept.")
     budget = [

@@ -150,5 +150,5 @@ def _digest(rows: Sequence[Scores]) -> str:
     """Names a partial file by the traces in it and how far each was read."""
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(f"{row['trace_id']}\0{_progress(row)[1]}\n".encode())
+        digest.update(f"{row['trace_id']}\0{_progress(row)}\n".encode())
     return digest.hexdigest()[:16]

@@ -47,7 +47,10 @@ def _bucket_folder(model_key: str, dataset: str, bucket: int) -> str:
 
 
 def parts_with_tokens(root: Root, model_key: str, dataset: str) -> set[str]:
-    """Part-keys of a dataset whose traces all have token scores of this model."""
+    """Part-keys of a dataset that have a file of token scores of this model.
+
+    Of a part that one of several teachers has read, it holds only the traces that this one wrote.
+    """
     names = root.names(f"tokens/{model_key}/{dataset}")
     return {name.rsplit("/", 1)[-1].removesuffix(".parquet") for name in names}
 

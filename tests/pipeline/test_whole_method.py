@@ -133,10 +133,11 @@ def test_near_duplicates_and_contaminated_prompts_are_dropped_with_reasons(tree,
     items = folder / "items.jsonl"
     items.write_text(f'{{"problem": "{words} today"}}\n', encoding="utf-8")
     filters = {
-        "duplicates": {"prompts": 0.9, "traces": None},
+        "duplicates": {"prompts": 0.9, "traces": 1.0},
         "contamination": {"sets": {"riddles": {"path": str(items), "columns": ["problem"]}}},
     }
-    done = run(changed(own, selection={"filters": filters}))
+    # Verified too: verdicts are found by all of a part's traces, dropped ones among them.
+    done = run(changed(own, selection={"filters": filters}, verify={"method": "exact"}))
     assert done.summary.drop_reasons["contaminated"] == 1
     assert done.summary.drop_reasons["near_duplicate_prompt"] in (1, 4)
     (row,) = [row for row in read_run(done, "rejected") if row["drop_reason"] == "contaminated"]

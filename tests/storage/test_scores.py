@@ -137,3 +137,11 @@ def test_any_order_of_pieces_gives_the_same_rows(tmp_path_factory, pieces):
             write_scores(store, "m", "key", list("abcd"), [row(trace_id) for trace_id in piece])
     one, other = (read_scores(store, "m", "key", list("abcd")) for store in stores)
     assert one == other
+
+
+def test_an_error_and_a_trace_given_up_at_once_have_files_of_their_own(root):
+    given_up = row("a", (None, None), (None, None), GIVEN_UP)
+    failed = row("a", (None, None), (None, None), "engine_error: RuntimeError()")
+    for rows in ([failed], [given_up]):
+        write_scores(root, "model", "key", IDS, rows)
+    assert read_partial(root, "model", "key", IDS)["a"] == failed
