@@ -23,6 +23,11 @@ class RoleScores:
     briers: NDArray[np.float64] | None = None
     """[sentences] sum of the tokens' Brier scores (signal `brier`)."""
 
+    @classmethod
+    def unread(cls, num_sentences: int) -> "RoleScores":
+        """Of a response that the model did not read: NaN and 0 tokens throughout."""
+        return cls(np.full(num_sentences, np.nan), np.zeros(num_sentences, np.int64))
+
     @property
     def num_tokens(self) -> int:
         """Tokens of the response that the model scored."""

@@ -168,7 +168,7 @@ def concat(parts: Sequence[ScoreColumns]) -> ScoreColumns:
         **{name: np.concatenate([getattr(part, name) for part in parts]) for name in PER_TRACE},
         offsets=np.concatenate([*shifted, ends[-1:]]).astype(np.int64),
         sentence_chars=np.concatenate([part.sentence_chars for part in parts]),
-        roles={role: _joined([part.roles[role] for part in parts]) for role in roles},
+        roles={role: joined([part.roles[role] for part in parts]) for role in roles},
     )
 
 
@@ -200,7 +200,9 @@ def _slice(scores: RoleScores, which: slice | NDArray[np.int64]) -> RoleScores:
     )
 
 
-def _joined(parts: Sequence[RoleScores]) -> RoleScores:
+def joined(parts: Sequence[RoleScores]) -> RoleScores:
+    """One role's scores of several traces as one; a signal that a part lacks is left out of all."""
+
     def whole(columns: list[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:
         measured = [column for column in columns if column is not None]
         return np.concatenate(measured) if len(measured) == len(columns) else None

@@ -21,7 +21,6 @@ from rdpt_ray.method.pruning import (
     Half,
     Key,
     Threshold,
-    highest_teacher_count,
     next_wave,
     rank_key,
 )
@@ -238,17 +237,17 @@ class _Candidate:
         scores = role_scores(student[trace.trace_id])
         self._student = divergence.values(scores.sums, scores.tokens, self._chars)
         self._student_sums = scores.sums
-        self._bound = BOUNDS.get(prune.selection.policy, highest_teacher_count)
+        self._policy = prune.selection.policy
         self._score: float | None = None
-        if prune.selection.policy in ALONE:
-            policy = policy_named(prune.selection.policy, seed=prune.selection.seed)
+        if self._policy in ALONE:
+            policy = policy_named(self._policy, seed=prune.selection.seed)
             self._score = float(policy([_unread(trace, scores, unprompted)])[0])
 
     def best(self, row: Scores | None, threshold: Threshold) -> Key:
         """The best place that it can still reach; the place it has, once it is read."""
         score = self._score
         if score is None:
-            score = self._bound(self._half(row), threshold)
+            score = BOUNDS[self._policy](self._half(row), threshold)
         return rank_key(score, len(self._student), self.trace.trace_id)
 
     def until(self, contest: Contest, threshold: Threshold) -> Callable[[TraceTokens], bool]:
@@ -290,7 +289,7 @@ def _unread(trace: Trace, student: RoleScores, unprompted: Rows) -> Candidate:
         trace_id=trace.trace_id,
         num_chars=len(trace.response),
         classes=np.full(num_sentences, -1, np.int8),
-        teacher=RoleScores(np.full(num_sentences, np.nan), np.zeros(num_sentences, np.int64)),
+        teacher=RoleScores.unread(num_sentences),
         student=student,
         unprompted=None if row is None else role_scores(row),
     )

@@ -1,6 +1,6 @@
 """One bucket of a run, read back: its traces with what every model said of them, and its faults."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from rdpt_ray.config import Role, ThresholdsConfig
 from rdpt_ray.method.candidate import Candidate, RoleScores
 from rdpt_ray.method.divergence import DIVERGENCES
 from rdpt_ray.method.provenance import classify_codes, sentence_prob
-from rdpt_ray.method.score_columns import CORRECT, UNKNOWN, WRONG, ScoreColumns
+from rdpt_ray.method.score_columns import CORRECT, UNKNOWN, WRONG, ScoreColumns, joined
 from rdpt_ray.pipeline.eligible import Ledger, Row, drop_reason
 from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.roles import TEACHER, is_teacher, teacher_of
@@ -63,12 +63,11 @@ class ScoredTrace:
     def candidate(self) -> Candidate:
         """As the policies see it."""
         num_sentences = len(self.classes)
-        unread = RoleScores(np.full(num_sentences, np.nan), np.zeros(num_sentences, np.int64))
         return Candidate(
             trace_id=self.row["trace_id"],
             num_chars=len(self.row["response"]),
             classes=self.classes,
-            teacher=self.scores.get(TEACHER, unread),
+            teacher=self.scores.get(TEACHER) or RoleScores.unread(num_sentences),
             student=self.scores["student"],
             unprompted=self.scores.get("unprompted"),
         )
@@ -191,12 +190,12 @@ def columns_of(scored: Sequence[ScoredTrace]) -> ScoreColumns:
     """The same traces as flat columns, for the analyses. At least one trace is needed."""
     candidates = [item.candidate() for item in scored]
     roles = {
-        TEACHER: _joined([candidate.teacher for candidate in candidates]),
-        "student": _joined([candidate.student for candidate in candidates]),
+        TEACHER: joined([candidate.teacher for candidate in candidates]),
+        "student": joined([candidate.student for candidate in candidates]),
     }
     for role in ("distilled", "unprompted"):
         if all(role in item.scores for item in scored):
-            roles[role] = _joined([item.scores[role] for item in scored])
+            roles[role] = joined([item.scores[role] for item in scored])
     return ScoreColumns(
         trace_ids=np.array([item.row["trace_id"] for item in scored]),
         prompt_ids=np.array([item.row["prompt_id"] for item in scored]),
@@ -213,19 +212,3 @@ def columns_of(scored: Sequence[ScoredTrace]) -> ScoreColumns:
 def graded(correct: bool | None) -> int:
     """Whether an answer is right, as the columns have it."""
     return UNKNOWN if correct is None else CORRECT if correct else WRONG
-
-
-def _joined(pieces: Iterable[RoleScores]) -> RoleScores:
-    pieces = list(pieces)
-
-    def whole(name: str) -> NDArray[np.float64] | None:
-        columns = [getattr(piece, name) for piece in pieces]
-        return None if any(column is None for column in columns) else np.concatenate(columns)
-
-    return RoleScores(
-        sums=np.concatenate([piece.sums for piece in pieces]),
-        tokens=np.concatenate([piece.tokens for piece in pieces]),
-        first=whole("first"),
-        ranks=whole("ranks"),
-        briers=whole("briers"),
-    )

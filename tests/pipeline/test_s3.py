@@ -6,12 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import boto3
 import pytest
 import yaml
 
 from tests.pipeline.conftest import config_tree, miniature_rows
-from tests.storage.s3_server import KEY, SECRET, running_s3
+from tests.storage.s3_server import SECRET, running_s3
 
 RDPT = Path(sys.executable).parent / "rdpt"
 
@@ -22,13 +21,7 @@ RDPT = Path(sys.executable).parent / "rdpt"
 def test_curate_from_s3_into_s3_and_again(tmp_path):
     tree = config_tree(tmp_path, rows=miniature_rows(0, 24))
     with running_s3() as server:
-        client = boto3.client(
-            "s3",
-            endpoint_url=server.url,
-            aws_access_key_id=KEY,
-            aws_secret_access_key=SECRET,
-            region_name="us-east-1",
-        )
+        client = server.client()
         client.create_bucket(Bucket="rdpt")
         client.upload_file(str(tmp_path / "traces.jsonl"), "rdpt", "traces/day=1.jsonl")
         tree["input"] = {"path": "s3://rdpt/traces/"}

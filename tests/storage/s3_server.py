@@ -5,6 +5,7 @@ import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import boto3
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
@@ -22,6 +23,16 @@ class S3:
     def served(self, key):
         """Bytes served of one key."""
         return sum(count for path, count in self.gets if path.endswith(key))
+
+    def client(self):
+        """A client that is logged in."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            aws_access_key_id=KEY,
+            aws_secret_access_key=SECRET,
+            region_name="us-east-1",
+        )
 
     def environment(self):
         """The environment variables with which a client finds the server and logs in."""

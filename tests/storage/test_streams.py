@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -100,13 +99,7 @@ WIDE = parquet(traces(80, junk=40_000), row_group_size=20)
 @pytest.fixture(scope="module")
 def s3():
     with running_s3() as server:
-        client = boto3.client(
-            "s3",
-            endpoint_url=server.url,
-            aws_access_key_id=KEY,
-            aws_secret_access_key=SECRET,
-            region_name="us-east-1",
-        )
+        client = server.client()
         client.create_bucket(Bucket="inputs")
         for key, content in {
             "data/a.parquet": WIDE,
