@@ -6,8 +6,6 @@ short file that reads as a valid one (seen with local disk, S3 and Parquet write
 """
 
 import io
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from rdpt_ray.errors import StoreError
+from rdpt_ray.storage import local_files
 from rdpt_ray.storage.remote import remote_faults, said
 
 
@@ -97,9 +96,39 @@ class Root:
         """
         with self._naming(name, "written"):
             if isinstance(self._fs, LocalFileSystem):
-                _replace(self.path(name), data)
+                local_files.replace(self.path(name), data)
             else:
                 self._fs.pipe_file(self.path(name), data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Make a file appear, whole, unless there is one of the same name.
+
+        Args:
+            name: Relative name.
+            data: Bytes that nobody else writes under this name: by them an object store's answer that
+                was lost on its way, and came back as "there already", is told from somebody else's file.
+
+        Returns:
+            Whether this call made the file.
+
+        Raises:
+            StoreError: naming the file, if it cannot be written and none of this name is there.
+        """
+        with self._naming(name, "created"):
+            if isinstance(self._fs, LocalFileSystem):
+                return local_files.create(self.path(name), data)
+            try:
+                self._fs.pipe_file(self.path(name), data, mode="create")
+            except FileExistsError:
+                return self._holds(name, data)
+            return True
+
+    def _holds(self, name: str, data: bytes) -> bool:
+        """Whether a file holds these bytes; one that is gone again does not."""
+        try:
+            return self._fs.cat_file(self.path(name)) == data
+        except FileNotFoundError:
+            return False
 
     def delete(self, name: str) -> None:
         """Make a file go away; one that is gone already is no fault.
@@ -165,27 +194,6 @@ def open_root(uri: str) -> Root:
     except (ValueError, ImportError) as error:
         raise StoreError(f"{public_uri(uri)}: cannot be opened: {error}") from error
     return Root(path if isinstance(fs, LocalFileSystem) else uri)
-
-
-def _replace(path: str, data: bytes) -> None:
-    """Write, flush to disk, rename: after a crash the name holds the old bytes or the new ones."""
-    folder, name = os.path.split(path)
-    os.makedirs(folder, exist_ok=True)
-    temporary = os.path.join(folder, f".{name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def public_uri(uri: str) -> str:

@@ -59,6 +59,8 @@ def running_s3():
     """A server that answers until the block ends."""
     s3 = S3()
     moto = DomainDispatcherApplication(create_backend_app)
+    one_at_a_time = threading.Lock()
+    """For writes: moto looks whether a key is there and then puts it, where S3 does both in one step."""
 
     def counting(environ, start_response):
         def start(status, headers, exc_info=None):
@@ -67,7 +69,10 @@ def running_s3():
                 s3.gets.append((environ["PATH_INFO"], length))
             return start_response(status, headers, exc_info)
 
-        return moto(environ, start)
+        if environ["REQUEST_METHOD"] != "PUT":
+            return moto(environ, start)
+        with one_at_a_time:
+            return moto(environ, start)
 
     server = make_server("127.0.0.1", 0, counting, threaded=True)
     server.log_startup = lambda: None
