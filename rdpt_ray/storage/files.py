@@ -6,7 +6,7 @@ short file that reads as a valid one (seen with local disk, S3 and Parquet write
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from rdpt_ray.errors import StoreError
 from rdpt_ray.storage import local_files
+from rdpt_ray.storage.listing import files_below
 from rdpt_ray.storage.remote import remote_faults, said
 
 
@@ -60,13 +61,25 @@ class Root:
         """Every finished file below a folder, sorted, relative to the root; empty if there is none.
 
         Raises:
-            StoreError: naming the folder, if it cannot be listed.
+            StoreError: naming the folder, if it or one below it cannot be listed.
         """
-        top = self.path("")
+        return [name for name in self._below(folder) if not _is_hidden(name)]
+
+    def temporaries(self, folder: str = "") -> list[str]:
+        """What writers left below a folder when they died, or are writing right now; sorted, relative.
+
+        Raises:
+            StoreError: naming the folder, if it or one below it cannot be listed.
+        """
+        return [name for name in self._below(folder) if _is_hidden(name) and name.endswith(".tmp")]
+
+    def _below(self, folder: str) -> list[str]:
+        top, path = self.path(""), self.path(folder).rstrip("/")
         with self._naming(folder, "listed"):
-            found = self._fs.find(self.path(folder)) if self._fs.exists(self.path(folder)) else []
-        relative = (path[len(top) :] for path in found)
-        return sorted(name for name in relative if not name.rsplit("/", 1)[-1].startswith("."))
+            found = [
+                name for name in files_below(self._fs, path or "/") if name.startswith(f"{path}/")
+            ]
+        return sorted(name[len(top) :] for name in found)
 
     def read_bytes(self, name: str) -> bytes:
         """The content of a file.
@@ -77,6 +90,30 @@ class Root:
         with self._naming(name, "read"):
             content: Any = self._fs.cat_file(self.path(name))
             return content
+
+    def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
+        """The contents of many small files, at once where the file system can; those not there are left out.
+
+        Raises:
+            StoreError: naming the file, if one cannot be read.
+        """
+        names, fs = list(dict.fromkeys(names)), self._fs
+        if not fs.async_impl or not names:
+            contents = {name: self._read_if_there(name) for name in names}
+        else:
+            with self._naming(names[0], "read"):
+                answers = fs.cat_ranges([self.path(name) for name in names], None, None)
+            contents = {
+                name: self._read_if_there(name) if isinstance(answer, Exception) else answer
+                for name, answer in zip(names, answers, strict=True)
+            }
+        return {name: content for name, content in contents.items() if content is not None}
+
+    def _read_if_there(self, name: str) -> bytes | None:
+        with self._naming(name, "read"), suppress(FileNotFoundError, NotADirectoryError):
+            content: Any = self._fs.cat_file(self.path(name))
+            return content
+        return None
 
     @contextmanager
     def opened(self, name: str) -> Iterator[Any]:
@@ -120,15 +157,8 @@ class Root:
             try:
                 self._fs.pipe_file(self.path(name), data, mode="create")
             except FileExistsError:
-                return self._holds(name, data)
+                return self._read_if_there(name) == data
             return True
-
-    def _holds(self, name: str, data: bytes) -> bool:
-        """Whether a file holds these bytes; one that is gone again does not."""
-        try:
-            return self._fs.cat_file(self.path(name)) == data
-        except FileNotFoundError:
-            return False
 
     def delete(self, name: str) -> None:
         """Make a file go away; one that is gone already is no fault.
@@ -194,6 +224,10 @@ def open_root(uri: str) -> Root:
     except (ValueError, ImportError) as error:
         raise StoreError(f"{public_uri(uri)}: cannot be opened: {error}") from error
     return Root(path if isinstance(fs, LocalFileSystem) else uri)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.rsplit("/", 1)[-1].startswith(".")
 
 
 def public_uri(uri: str) -> str:

@@ -510,3 +510,18 @@ def test_a_uri_that_cannot_be_opened_is_named():
 def test_a_store_error_is_an_os_error_and_ours():
     assert issubclass(StoreError, OSError)
     assert issubclass(StoreError, RdptError)
+
+
+# Many at once
+
+
+def test_many_files_are_read_at_once_and_missing_ones_left_out(root):
+    contents = {f"many/{number}": f"content {number}".encode() for number in range(40)}
+    contents |= {"many/empty": b"", "many/[odd]*?": b"not a pattern"}
+    for name, content in contents.items():
+        root.write_bytes(name, content)
+    names = [*contents, "many/none", "none/at/all", "many/0"]
+    assert root.read_many(names) == contents
+    assert root.read_many(iter(names)) == contents
+    assert root.read_many([]) == {}
+    assert root.read_many(["none"]) == {}

@@ -128,6 +128,6 @@ def test_another_fault_of_link_is_told(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "link", no_room)
-    with pytest.raises(StoreError, match="claim: cannot be created: .*No space left"):
+    with pytest.raises(StoreError, match=r"claim: cannot be created: .*No space left"):
         open_root(str(tmp_path)).create("claim", b"mine")
     assert os.listdir(tmp_path) == []
