@@ -27,6 +27,8 @@ REASONS = {
     "conflicting_system": "the system column and the messages hold different system messages",
     "unclosed_reasoning": "the reasoning is opened, never closed, and nothing says that the trace was cut",
     "ambiguous_markup": "the reasoning markup occurs twice, out of order or amid other text",
+    "splitter_failed": "the splitter, an installed extension, raised an error over this response",
+    "sentences_do_not_tile": "the splitter's spans leave a gap, overlap, or do not end with the response",
     "duplicate": "an earlier row holds the same prompt and response",
 }
 """Reason code -> what it means, as docs/data.md lists them."""

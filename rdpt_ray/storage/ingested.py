@@ -1,7 +1,8 @@
 """One input file -> tables of canonical traces and faults, one row per candidate of an input row."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
+from operator import index
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,19 @@ _FROM_TRACE = (
 _FROM_FAULT = ("reason", "column", "detail")
 _WITH_DEFAULT = ("license", "source", "teacher_name")
 
+_SPLITTER_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NameError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a splitter's own mistake over one text looks like. Others (no memory, a file that is not there) are
+not the text's fault and end the task."""
+
 
 class Ingested(NamedTuple):
     """One candidate: its place in the file, and a trace with its sentences or a fault."""
@@ -63,7 +77,8 @@ def read_file(
     Args:
         file: From `list_inputs`.
         config: By which layout or columns, how many input rows, and facts for rows that have none.
-        split: Cuts a response into sentences: half-open character spans that tile it.
+        split: Cuts a response into sentences: half-open character spans that tile it. A row on which
+            it fails is a fault.
         max_rows: Rows per table.
         max_bytes: Text per table (UTF-8 of prompts and responses), unless one row has more.
 
@@ -107,10 +122,34 @@ def ingest_candidate(row: int | None, candidate: Candidate, split: Split) -> Ing
         return Ingested(row, item, None, [], values)
     try:
         trace = to_trace(values)
+        spans = cut_sentences(trace.response, split)
     except Fault as fault:
         column = columns.get(fault.column or "", fault.column)
         return Ingested(row, item, None, [], Fault(fault.reason, column, fault.detail))
-    return Ingested(row, item, trace, split(trace.response), None)
+    return Ingested(row, item, trace, spans, None)
+
+
+def cut_sentences(text: str, split: Split) -> list[tuple[int, int]]:
+    """The sentences of a response, which tile it: anything else must never be scored.
+
+    Raises:
+        Fault: `splitter_failed` or `sentences_do_not_tile`; a splitter may be anybody's code.
+    """
+    try:
+        spans = [(index(start), index(end)) for start, end in split(text)]
+    except _SPLITTER_ERRORS as error:
+        detail = f"the splitter raised {type(error).__name__}: {error}"
+        raise Fault("splitter_failed", detail=detail) from error
+    at = 0
+    for start, end in spans:
+        if start != at or end <= start:
+            detail = f"a sentence has the span [{start}, {end}), expected one from {at}"
+            raise Fault("sentences_do_not_tile", detail=detail)
+        at = end
+    if at != len(text):
+        detail = f"the sentences end at {at}, the response at {len(text)}"
+        raise Fault("sentences_do_not_tile", detail=detail)
+    return spans
 
 
 def _to_table(uri: str, entries: list[Ingested], defaults: Mapping[str, str | None]) -> pa.Table:
@@ -144,16 +183,8 @@ def _messages(trace: Trace | None) -> list[dict[str, str]] | None:
     return [{"role": role, "content": content} for role, content in trace.messages]
 
 
-def _spans(entries: Iterable[Ingested]) -> pa.Array:
-    """The sentences of each trace as a list column, null for a fault.
-
-    Raises:
-        AssertionError: if the splitter's spans do not tile the response; it must never be scored.
-    """
-    entries = list(entries)
-    for entry in entries:
-        if entry.trace is not None:
-            _assert_tiles(entry.spans, len(entry.trace.response))
+def _spans(entries: list[Ingested]) -> pa.Array:
+    """The sentences of each trace as a list column, null for a fault."""
     flat = np.array(list(chain.from_iterable(entry.spans for entry in entries)), np.int32)
     flat = flat.reshape(-1, 2)
     offsets = np.cumsum([0, *(len(entry.spans) for entry in entries)], dtype=np.int32)
@@ -163,10 +194,3 @@ def _spans(entries: Iterable[Ingested]) -> pa.Array:
     )
     mask = pa.array([entry.trace is None for entry in entries], pa.bool_())
     return pa.ListArray.from_arrays(pa.array(offsets), spans, type=SENTENCES, mask=mask)
-
-
-def _assert_tiles(spans: list[tuple[int, int]], num_chars: int) -> None:
-    ends = [0, *(end for _, end in spans)]
-    starts = [*(start for start, _ in spans), num_chars]
-    if ends != starts or any(start >= end for start, end in spans):
-        raise AssertionError(f"the sentences do not tile a response of {num_chars} characters")

@@ -1,5 +1,7 @@
 """Reason codes: all listed, all explained, always storable."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 
@@ -12,6 +14,13 @@ def test_every_reason_is_snake_case_and_explained(reason):
     assert reason == reason.lower()
     assert len(REASONS[reason]) > 10
     assert Fault(reason).detail == REASONS[reason]
+
+
+def test_the_documentation_lists_every_reason_in_the_same_words():
+    documented = (Path(__file__).parents[2] / "docs/data.md").read_text()
+    _, _, table = documented.partition("While ingesting:\n\n| code | meaning |\n| --- | --- |\n")
+    rows = [line for line in table.partition("\n\n")[0].splitlines()]
+    assert rows == [f"| {reason} | {meaning} |" for reason, meaning in REASONS.items()]
 
 
 def test_an_unlisted_reason_is_refused():

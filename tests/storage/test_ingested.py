@@ -6,6 +6,7 @@ import json
 import time
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -233,14 +234,86 @@ def test_200k_characters_in_one_row(tmp_path):
         assert (first["reason"], first["response"]) == (None, text.strip())
 
 
-def test_a_splitter_that_does_not_tile_stops_the_job(tmp_path):
-    path = tmp_path / "a.jsonl"
-    path.write_bytes(as_lines([ROW]))
+def read_split(path, splitter):
     config = InputConfig(path=str(path))
     [file] = list_inputs(config)
-    for spans in ([(0, 3)], [(1, 13)], [(0, 5), (6, 13)], [(0, 13), (13, 13)], []):
-        with pytest.raises(AssertionError, match="tile"):
-            list(read_file(file, config, split=lambda text, spans=spans: spans))
+    rows = [row for table in read_file(file, config, split=splitter) for row in table.to_pylist()]
+    for row in rows:
+        check_row(row)
+    return rows
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [
+        [(0, 3)],
+        [(1, 13)],
+        [(0, 5), (6, 13)],
+        [(0, 7), (5, 13)],
+        [(0, 13), (13, 13)],
+        [(0, 14)],
+        [(0, 2**40)],
+        [(-1, 13)],
+        [],
+    ],
+)
+def test_sentences_that_do_not_tile_are_a_fault_of_their_row_only(tmp_path, spans):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(as_lines([ROW, {**ROW, "prompt": "3+1?", "response": "four"}, ROW]))
+    rows = read_split(path, lambda text: [(0, 4)] if text == "four" else spans)
+    assert [row["reason"] for row in rows] == [
+        "sentences_do_not_tile",
+        None,
+        "sentences_do_not_tile",
+    ]
+    assert rows[1]["sentences"] == [{"start": 0, "end": 4}]
+
+
+def deep(text):
+    return deep(text + "x")
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        lambda text: None,
+        lambda text: [(0.0, float(len(text)))],
+        lambda text: [(0, 4, 8)],
+        lambda text: ["no"],
+        lambda text: [("0", "4")],
+        lambda text: [(0, 1 // 0)],
+        lambda text: text[99],
+        lambda text: {}[text],
+        lambda text: text.sentences,
+        lambda text: int(text),
+        lambda text: text.encode("ascii") and text.encode().decode("utf-16"),
+        deep,
+    ],
+)
+def test_a_splitter_that_raises_is_a_fault_of_its_row_only(tmp_path, mistake):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(as_lines([ROW, {**ROW, "response": "fine"}]))
+    rows = read_split(path, lambda text: [(0, 4)] if text == "fine" else mistake(text))
+    assert [row["reason"] for row in rows] == ["splitter_failed", None]
+    assert "Error: " in rows[0]["detail"]
+
+
+def test_a_splitter_may_give_any_whole_numbers(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(as_lines([ROW]))
+    [row] = read_split(path, lambda text: np.array([[0, 5], [5, len(text)]]))
+    assert row["sentences"] == [{"start": 0, "end": 5}, {"start": 5, "end": 13}]
+
+
+def test_a_splitter_without_memory_is_not_the_rows_fault(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(as_lines([ROW]))
+
+    def starved(text):
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        read_split(path, starved)
 
 
 def check_row(row):
