@@ -6,6 +6,7 @@
     +-- ModelError (ValueError)    a model, tokenizer or chat template cannot be used for scoring
     +-- StoreError (OSError)       the store holds something it must not, or cannot be written
     +-- CapacityError (RuntimeError)  the cluster cannot hold what was asked for
+    +-- Interrupted (RuntimeError)    the job was asked to end, and did
 
 No class takes more than one argument, so all of them pickle across Ray.
 """
@@ -13,6 +14,9 @@ No class takes more than one argument, so all of them pickle across Ray.
 
 class RdptError(Exception):
     """Root of all errors raised on purpose by rdpt_ray; the command line prints it without a traceback."""
+
+    exit_code = 1
+    """What the command ends with."""
 
 
 class ConfigError(RdptError, ValueError):
@@ -33,3 +37,10 @@ class StoreError(RdptError, OSError):
 
 class CapacityError(RdptError, RuntimeError):
     """The Ray cluster can never hold the pool that the config asks for."""
+
+
+class Interrupted(RdptError, RuntimeError):
+    """The job was asked to end and did; the same command continues it."""
+
+    exit_code = 75
+    """EX_TEMPFAIL: worth another attempt."""

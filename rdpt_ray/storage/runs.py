@@ -47,8 +47,17 @@ def read_json(root: Root, name: str) -> Any:
     Raises:
         StoreError: naming the file, if it is missing or not valid JSON.
     """
+    return parsed(root, name, root.read_bytes(name))
+
+
+def parsed(root: Root, name: str, content: bytes) -> Any:
+    """The value of a file that was read already.
+
+    Raises:
+        StoreError: naming the file, if it is not valid JSON.
+    """
     try:
-        return json.loads(root.read_bytes(name))
+        return json.loads(content)
     except ValueError as error:
         raise StoreError(f"{root.show(name)}: not valid JSON ({error})") from error
 

@@ -43,6 +43,11 @@ def scored_parts(root: Root, model_key: str) -> set[str]:
     return {name.rsplit("/", 1)[-1].removesuffix(".parquet") for name in names}
 
 
+def partial_parts(root: Root, model_key: str) -> set[str]:
+    """Part-keys of which a model has read some traces."""
+    return {name.split("/")[2] for name in root.names(partial_folder(model_key))}
+
+
 def is_pruned(row: Scores) -> bool:
     """Whether a trace is unscored on purpose; its lists may hold what was read before it was given up."""
     return row["error"] is not None and row["error"].startswith(f"{PRUNED}:")
@@ -68,9 +73,7 @@ def read_scores(root: Root, model_key: str, key: str, trace_ids: Sequence[str]) 
     Raises:
         StoreError: if a file is unreadable or is about other traces.
     """
-    if root.exists(score_name(model_key, key)):
-        return read_whole(root, model_key, key, trace_ids).to_pylist()
-    held = read_partial(root, model_key, key, trace_ids)
+    held = read_held(root, model_key, key, trace_ids)
     return [held.get(trace_id) or unread(trace_id) for trace_id in trace_ids]
 
 
@@ -116,6 +119,20 @@ def read_partial(
             if earlier is None or _progress(row) > _progress(earlier):
                 held[row["trace_id"]] = row
     return held
+
+
+def read_held(
+    root: Root, model_key: str, key: str, trace_ids: Sequence[str]
+) -> dict[str, Scores]:
+    """trace_id -> what a model has read of it, of all traces of a part that it has begun.
+
+    Raises:
+        StoreError: if a file is unreadable or is about other traces.
+    """
+    if root.exists(score_name(model_key, key)):
+        rows = read_whole(root, model_key, key, trace_ids).to_pylist()
+        return {row["trace_id"]: row for row in rows}
+    return read_partial(root, model_key, key, trace_ids)
 
 
 def _progress(row: Scores) -> tuple[bool, int]:
