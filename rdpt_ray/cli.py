@@ -215,4 +215,4 @@ def run_app(command: typer.Typer) -> None:
         Console(stderr=True).print(
             f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False
         )
-        sys.exit(1)
+        sys.exit(error.exit_code)

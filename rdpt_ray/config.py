@@ -187,6 +187,8 @@ class CurateConfig(Section):
     report: ReportConfig = ReportConfig()
     verify: VerifyConfig | None = None
     """None: only what the input says of an answer counts."""
+    drain_s: float = Field(default=100, ge=0)
+    """How long actors may finish the parts in hand when the job is asked to end (SIGTERM), in seconds."""
 
     @model_validator(mode="after")
     def _pruned_is_unread(self) -> Self:

@@ -70,6 +70,10 @@ class PoolConfig(Section):
     """Place actors only on nodes with this accelerator, for example H100."""
     labels: dict[str, str] = Field(default_factory=dict)
     """Place actors only on nodes with these Ray labels: a value, !value, in(a,b) or !in(a,b)."""
+    pass_limit_s: float = Field(default=1800, gt=0)
+    """How long one forward pass may take before its actor counts as hung and is started anew."""
+    load_limit_s: float = Field(default=7200, gt=0)
+    """The same for loading the model."""
 
     @model_validator(mode="after")
     def _some_size_fits(self) -> Self:

@@ -1,55 +1,58 @@
-"""When a process dies on a part: what it left behind, and how the next one goes about it.
+"""One part, one process at a time; and when processes die on a part, how the next one goes about it.
 
 Nothing in Python can catch an abort in C, a segmentation fault or the kernel's memory killer; Ray starts
-the actor anew and gives it the same part, for ever. So an actor leaves a record before it works on a part:
-
-    STORE/attempts/<model-key>/<part-key>.json     there while a part is worked on, and after a death
-
-Who finds a record of the same run works carefully: with nothing else in the process, one trace at a time,
-each written down before it begins. A kill from outside hits any trace, once; so a trace is to blame only
-if the process died twice with it in flight alone. A part then costs at most 1 + 2n deaths for n such
-traces. A record of another run says nothing: its processes ended with their driver.
+the actor anew and gives it the same part, for ever. So an actor holds a part while it works on it
+(`storage.attempts`), and who finds what a process of the same session left behind works carefully: with
+nothing else in the process, one trace at a time, each written down before it begins. A kill from outside
+hits any trace, once; so a trace is to blame only if the process died twice with it in flight alone. A part
+then costs at most 1 + 2n deaths for n such traces. What another session left says nothing: its processes
+ended with their driver. Nor does a process whose node went away with it, unless that goes on and on.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 from rdpt_ray.errors import StoreError
 from rdpt_ray.pipeline.gate import Gate
 from rdpt_ray.scoring.scorer import Trace, TraceTokens
+from rdpt_ray.storage.attempts import Attempt, Held, attempts_folder, hold, note, read_attempts
+from rdpt_ray.storage.attempts import release as release_part
 from rdpt_ray.storage.files import Root
-from rdpt_ray.storage.runs import read_json, write_json
+from rdpt_ray.storage.sessions import Watch, read_session, this_process
 
 MAX_ALONE = 2
 """Deaths with one trace in flight alone that make it the cause."""
 
 MAX_DEATHS = 12
-"""Deaths on one part after which a single one is enough."""
+"""Deaths on one part after which a single one is enough, and a lost node is one too."""
+
+ASK_AGAIN_S = 2.0
+"""How often to look whether another session has finished a part, or ended."""
 
 ScoreTraces = Callable[[Sequence[Trace]], list[TraceTokens | str]]
 """What `Scorer.tokens` is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """What is known of the processes that worked on a part."""
+class Work:
+    """A part in hand."""
 
-    run: str
-    """Which driver they worked for."""
-    in_flight: str | None = None
-    """The trace_id that the process is scoring, with nothing else beside it."""
+    tokens: ScoreTraces
+    """What to score its traces with."""
+    was_lost: bool
+    """Whether an earlier attempt of the same run was lost, so that this one may read traces again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deaths:
+    """What is known of the processes that died on a part."""
+
     alone: dict[str, int] = field(default_factory=dict)
-    """trace_id -> how many processes died while scoring it alone."""
+    """trace_id -> how many died while scoring it alone."""
     unexplained: int = 0
     """How many died with no single trace in flight."""
-
-    def after_death(self) -> "Attempt":
-        """The same, with the death of the process that wrote it counted."""
-        if self.in_flight is None:
-            return replace(self, unexplained=self.unexplained + 1)
-        deaths = self.alone.get(self.in_flight, 0) + 1
-        return replace(self, in_flight=None, alone={**self.alone, self.in_flight: deaths})
 
     def verdict(self, trace_id: str) -> str | None:
         """The trace's error, if it is to blame."""
@@ -61,85 +64,129 @@ class Attempt:
         return f"actor_died: the process died {deaths} {times} while scoring this trace alone"
 
 
-class Attempts:
-    """One actor's work on its parts, in view of the processes that died on them before."""
+def deaths_of(attempts: Sequence[Attempt], is_gone: Callable[[str], bool]) -> Deaths:
+    """Count deaths.
 
-    def __init__(self, store: Root, model_key: str, *, run: str, width: int) -> None:
-        """Know where the records are.
+    Args:
+        attempts: Of one session, none of them finished.
+        is_gone: Whether a node is no longer there.
+    """
+    counted = [each for each in attempts if not is_gone(each.node)]
+    if len(attempts) > MAX_DEATHS:
+        counted = list(attempts)
+    alone: dict[str, int] = {}
+    for each in counted:
+        if each.in_flight is not None:
+            alone[each.in_flight] = alone.get(each.in_flight, 0) + 1
+    return Deaths(alone, sum(each.in_flight is None for each in counted))
+
+
+class Attempts:
+    """One actor's work on its parts, in view of other sessions and of processes that died before it."""
+
+    def __init__(
+        self,
+        store: Root,
+        model_key: str,
+        *,
+        session: str,
+        width: int,
+        node: str = "",
+        is_gone: Callable[[str], bool] = lambda node: False,
+    ) -> None:
+        """Know who asks.
 
         Args:
-            store: Where they are left.
+            store: Where the records are.
             model_key: Whose scores the actor makes.
-            run: Names the driver it works for.
+            session: The file of the driver that it works for.
             width: How many parts it has in hand at once.
+            node: Where it is.
+            is_gone: Whether another node is no longer there.
         """
-        self._store, self._model_key, self._run = store, model_key, run
-        self._gate = Gate(width)
+        self._store, self._model_key, self._is_gone = store, model_key, is_gone
+        self._me = Attempt(session, node, this_process())
+        self._watch, self._gate = Watch(store), Gate(width)
+        self._leaves = False
 
     @contextmanager
-    def on(self, part_key: str, score: ScoreTraces) -> Iterator[ScoreTraces]:
+    def on(self, part_key: str, score: ScoreTraces) -> Iterator[Work | None]:
         """Work on a part: its scores are read, made and written inside this `with` block.
+
+        Waits while another session that lives holds the part.
 
         Args:
             part_key: Which part.
             score: Scores traces together.
 
         Yields:
-            What to score with: `score`, or after a death the same, one trace at a time.
+            What to score with: `score`, or after a death the same, one trace at a time. None if the
+            session is not to begin anything new.
 
         Raises:
             StoreError: if process after process died on the part with no trace in flight.
         """
-        name = attempt_name(self._model_key, part_key)
-        attempt = earlier_attempt(self._store, name, self._run)
-        if attempt is None:
+        held = self._hold(part_key)
+        if held is None:
+            yield None
+            return
+        lost = list(held.earlier.values())
+        ours = [each for each in lost if each.session == self._me.session]
+        deaths = deaths_of(ours, self._is_gone)
+        was_lost = any(each.run == self._me.run for each in lost)
+        if deaths == Deaths():
             with self._gate.beside_others():
-                self._note(name, Attempt(self._run))
-                yield score
+                yield Work(score, was_lost)
         else:
+            self._check(deaths, part_key)
             with self._gate.alone():
-                self._note(name, attempt)
-                yield lambda traces: one_by_one(
-                    traces, attempt, score=score, note=lambda now: self._note(name, now)
+                yield Work(
+                    lambda traces: one_by_one(
+                        traces, deaths, score=score, note=lambda trace_id: self._say(held, trace_id)
+                    ),
+                    was_lost,
                 )
-        self._store.delete(name)
+        release_part(self._store, held)
 
-    def _note(self, name: str, attempt: Attempt) -> None:
-        write_json(self._store, name, asdict(attempt))
-
-
-def attempt_name(model_key: str, part_key: str) -> str:
-    """Where the record of a part lies, while there is one."""
-    return f"attempts/{model_key}/{part_key}.json"
-
-
-def earlier_attempt(store: Root, name: str, run: str) -> Attempt | None:
-    """What a process of the same run left behind when it died, its death counted; None: nothing.
-
-    Raises:
-        StoreError: if process after process died with no trace in flight: no trace is to blame.
-    """
-    if not store.exists(name):
+    def _hold(self, part_key: str) -> Held | None:
+        while not self._is_leaving():
+            found = read_attempts(self._store, self._model_key, part_key)
+            if all(self._is_over(attempt) for _, attempt in found):
+                held = hold(self._store, self._model_key, part_key, self._me, found)
+                if held is not None:
+                    return held
+            else:
+                time.sleep(ASK_AGAIN_S)
         return None
-    found = Attempt(**read_json(store, name))
-    if found.run != run:
-        return None
-    attempt = found.after_death()
-    if attempt.unexplained >= MAX_DEATHS:
-        raise StoreError(
-            f"{store.show(name)}: {attempt.unexplained} processes died while reading this part or writing"
-            " its scores, none of them while scoring a trace; look at the workers' memory and disk and"
-            " at Ray's logs, then rerun"
-        )
-    return attempt
+
+    def _is_over(self, attempt: Attempt) -> bool:
+        """Ray gives a part of one session to one process at a time, so an earlier one has ended."""
+        return attempt.session == self._me.session or self._watch.is_over(attempt.session)
+
+    def _is_leaving(self) -> bool:
+        if not self._leaves and self._store.exists(self._me.session):
+            self._leaves = read_session(self._store, self._me.session).leaving
+        return self._leaves
+
+    def _say(self, held: Held, trace_id: str | None) -> None:
+        note(self._store, held, replace(held.attempt, in_flight=trace_id))
+
+    def _check(self, deaths: Deaths, part_key: str) -> None:
+        if deaths.unexplained >= MAX_DEATHS:
+            where = self._store.show(attempts_folder(self._model_key, part_key))
+            raise StoreError(
+                f"{where}: {deaths.unexplained} processes died while reading this part or writing"
+                " its scores, none of them while scoring a trace; look at the workers' memory and disk"
+                " and at Ray's logs, then rerun"
+            )
 
 
 def one_by_one(
     traces: Sequence[Trace],
-    attempt: Attempt,
+    deaths: Deaths,
     *,
     score: ScoreTraces,
-    note: Callable[[Attempt], None],
+    note: Callable[[str | None], None],
 ) -> list[TraceTokens | str]:
     """Score a part after a death: each trace alone, and none that is to blame.
 
@@ -147,23 +194,23 @@ def one_by_one(
 
     Args:
         traces: The part's traces.
-        attempt: What is known, all deaths counted.
+        deaths: What is known.
         score: Scores traces together.
-        note: Keeps an attempt where the next process finds it.
+        note: Writes down which trace is in flight, where the next process finds it.
 
     Returns:
         Per trace what `score` gave, or its error.
     """
     results: dict[int, TraceTokens | str] = {}
     for place in sorted(
-        range(len(traces)), key=lambda place: -attempt.alone.get(traces[place].trace_id, 0)
+        range(len(traces)), key=lambda place: -deaths.alone.get(traces[place].trace_id, 0)
     ):
         trace_id = traces[place].trace_id
-        error = attempt.verdict(trace_id)
+        error = deaths.verdict(trace_id)
         if error is None:
-            note(replace(attempt, in_flight=trace_id))
+            note(trace_id)
             (results[place],) = score([traces[place]])
         else:
             results[place] = error
-    note(attempt)
+    note(None)
     return [results[place] for place in range(len(traces))]

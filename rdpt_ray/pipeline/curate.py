@@ -19,6 +19,7 @@ from rdpt_ray.errors import ConfigError, StoreError
 from rdpt_ray.method.auto_beta import choose_beta
 from rdpt_ray.method.sentences import splitter_id
 from rdpt_ray.method.summary import Summary, merge
+from rdpt_ray.pipeline.account import account
 from rdpt_ray.pipeline.capacity import check_capacity
 from rdpt_ray.pipeline.check_models import check_tokenizers
 from rdpt_ray.pipeline.cluster import connected
@@ -26,22 +27,25 @@ from rdpt_ray.pipeline.contamination import find_contaminated, load_evaluation_s
 from rdpt_ray.pipeline.duplicates import find_duplicates
 from rdpt_ray.pipeline.eligible import passes_filters
 from rdpt_ray.pipeline.ingest import IngestedBucket
-from rdpt_ray.pipeline.job import Job, ingest_input, open_job, parts_of, shown
+from rdpt_ray.pipeline.job import Job, ingest_input, open_job, parts_of, shown, working
 from rdpt_ray.pipeline.lineage import Kind, manifest, versions
 from rdpt_ray.pipeline.nodes import connected_cluster
+from rdpt_ray.pipeline.outlook import outlook
 from rdpt_ray.pipeline.precision import Check, check_precision
-from rdpt_ray.pipeline.progress import Advance, stage
+from rdpt_ray.pipeline.progress import Advance
 from rdpt_ray.pipeline.roles import demand_of, is_teacher
 from rdpt_ray.pipeline.score import Part
 from rdpt_ray.pipeline.score_role import score_role
 from rdpt_ray.pipeline.screening import Screening
 from rdpt_ray.pipeline.select import Selection, differences, select, within_budget
+from rdpt_ray.pipeline.session import AtWork
 from rdpt_ray.pipeline.verify import Verification, verify_answers
 from rdpt_ray.publish.facts import BetaFacts, InputFacts, ModelFacts, RunFacts, VerifyFacts
 from rdpt_ray.publish.report import render_report
 from rdpt_ray.selection_config import FiltersConfig
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.runs import MANIFEST, REPORT, read_json, write_json
+from rdpt_ray.storage.sessions import sessions_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +99,14 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
         highlight=False,
         markup=False,
     )
-    with connected():
-        for wait in check_capacity({r: m.pool for r, m in job.models.items()}, connected_cluster()):
-            console.print(f"waiting for the autoscaler: {wait}", highlight=False, markup=False)
-        buckets = ingest_input(job, console)
+    with connected(), working(job, console) as session:
+        check_cluster(job, console)
+        buckets = ingest_input(job, session)
         parts = parts_of(buckets)
-        verification = verify_and_screen(job, parts, console)
-        models = score_all(job, parts, console)
+        for each in outlook(job, parts):
+            console.print(each.text, highlight=False, markup=False)
+        verification = verify_and_screen(job, parts, session)
+        models = score_all(job, parts, session)
         selection = Selection(
             store=job.store,
             dataset=config.name,
@@ -112,35 +117,51 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
             num_examples=config.report.num_traces,
             verify=config.verify,
         )
-        selection, auto_beta = _with_beta(selection, buckets, console)
-        precision = check_precision(parts, _precision(job, selection.thresholds), console)
-        summary = _select(buckets, within_budget(buckets, selection), console)
-    facts = RunFacts(
-        run_id=job.run_id,
-        name=config.name,
-        kind=kind,
-        created_at=created_at,
-        policy=config.selection.policy if kind == "curate" else None,
-        per_prompt=config.selection.per_prompt,
-        alpha=config.thresholds.alpha,
-        beta=float(selection.thresholds.beta),
-        models=tuple(models),
-        inputs=(InputFacts(shown(job.files), summary.rows_read),),
-        precision=precision,
-        divergence=config.thresholds.divergence,
-        auto_beta=auto_beta,
-        verification=verification,
-        min_score=config.selection.min_score,
-        budget_rows=config.selection.budget.rows,
-        budget_tokens=config.selection.budget.tokens,
-        prune=config.selection.prune and kind == "curate",
-        prune_exact=_rounding(job),
-        wall_s=time.monotonic() - begun,
-        versions=versions(),
-    )
-    job.store.write_bytes(f"{job.folder}/{REPORT}", render_report(summary, facts).encode())
-    write_json(job.store, f"{job.folder}/{MANIFEST}", manifest(job, facts, summary))
-    return _run(job.store, job.folder, summary, facts)
+        selection, auto_beta = _with_beta(selection, buckets, session)
+        precision = check_precision(parts, _precision(job, selection.thresholds, session), console)
+        summary = _select(buckets, within_budget(buckets, selection), session)
+        session.record.ended = "finished"
+        sessions = [
+            each for each in sessions_of(job.store, job.run_id) if each.session != job.session
+        ]
+        sessions.append(session.record)
+        facts = RunFacts(
+            run_id=job.run_id,
+            name=config.name,
+            kind=kind,
+            created_at=created_at,
+            policy=config.selection.policy if kind == "curate" else None,
+            per_prompt=config.selection.per_prompt,
+            alpha=config.thresholds.alpha,
+            beta=float(selection.thresholds.beta),
+            models=tuple(models),
+            inputs=(InputFacts(shown(job.files), summary.rows_read),),
+            precision=precision,
+            divergence=config.thresholds.divergence,
+            auto_beta=auto_beta,
+            verification=verification,
+            min_score=config.selection.min_score,
+            budget_rows=config.selection.budget.rows,
+            budget_tokens=config.selection.budget.tokens,
+            prune=config.selection.prune and kind == "curate",
+            prune_exact=_rounding(job),
+            wall_s=time.monotonic() - begun,
+            sessions=account(sessions),
+            versions=versions(),
+        )
+        job.store.write_bytes(f"{job.folder}/{REPORT}", render_report(summary, facts).encode())
+        write_json(job.store, f"{job.folder}/{MANIFEST}", manifest(job, facts, summary, sessions))
+        return _run(job.store, job.folder, summary, facts)
+
+
+def check_cluster(job: Job, console: Console) -> None:
+    """Whether the cluster can hold the pools, before anything is begun.
+
+    Raises:
+        CapacityError: if it never can.
+    """
+    for wait in check_capacity({r: m.pool for r, m in job.models.items()}, connected_cluster()):
+        console.print(f"waiting for the autoscaler: {wait}", highlight=False, markup=False)
 
 
 def check_job(job: Job) -> None:
@@ -151,13 +172,13 @@ def check_job(job: Job) -> None:
         load_evaluation_sets(contamination)
 
 
-def verify_and_screen(job: Job, parts: list[Part], console: Console) -> VerifyFacts | None:
+def verify_and_screen(job: Job, parts: list[Part], session: AtWork) -> VerifyFacts | None:
     """Verify answers, then find the traces to drop because of other texts; what is there stays."""
-    config, facts = job.config, None
+    config, facts, console = job.config, None, session.console
     if config.verify is not None:
-        told = verify_answers(
-            parts, Verification(job.store, config.name, job.folder, config.verify), console
-        )
+        verification = Verification(job.store, config.name, job.folder, config.verify)
+        with session.timed("verify"):
+            told = verify_answers(parts, verification, console)
         facts = VerifyFacts(
             config.verify.method, told.given, told.correct, told.wrong, dict(told.unknown)
         )
@@ -171,12 +192,14 @@ def verify_and_screen(job: Job, parts: list[Part], console: Console) -> VerifyFa
         verify=config.verify,
     )
     for find in (find_contaminated, find_duplicates):
-        for reason, count in find(parts, screening).items():
+        with session.timed("screen"):
+            found = find(parts, screening)
+        for reason, count in found.items():
             console.print(f"{reason}: {count:,} traces", highlight=False)
     return facts
 
 
-def score_all(job: Job, parts: list[Part], console: Console) -> list[ModelFacts]:
+def score_all(job: Job, parts: list[Part], session: AtWork) -> list[ModelFacts]:
     """Score by each model in turn what the store lacks of what it is asked to read."""
     return [
         score_role(
@@ -186,17 +209,16 @@ def score_all(job: Job, parts: list[Part], console: Console) -> list[ModelFacts]
             parts,
             store=job.store,
             dataset=job.config.name,
-            run=job.folder,
             recording=job.recorded.get(role),
             demand=demand_of(role, job.config, job.kind, job.ledger, job.identities),
-            console=console,
+            session=session,
         )
         for role, model in job.models.items()
     ]
 
 
 def _with_beta(
-    selection: Selection, buckets: list[IngestedBucket], console: Console
+    selection: Selection, buckets: list[IngestedBucket], session: AtWork
 ) -> tuple[Selection, BetaFacts | None]:
     """The selection with a number for beta, and how `auto` came to it."""
     if selection.thresholds.beta != "auto":
@@ -205,7 +227,9 @@ def _with_beta(
         found = choose_beta(differences(buckets, selection))
     except ValueError as error:
         raise ConfigError(f"thresholds.beta: auto: {error}; set a number") from error
-    console.print(f"beta: {found.beta:g} by Otsu's rule, {found.confidence}", highlight=False)
+    session.console.print(
+        f"beta: {found.beta:g} by Otsu's rule, {found.confidence}", highlight=False
+    )
     thresholds = selection.thresholds.model_copy(update={"beta": found.beta})
     facts = BetaFacts(
         separability=found.separability,
@@ -218,7 +242,7 @@ def _with_beta(
     return replace(selection, thresholds=thresholds), facts
 
 
-def _precision(job: Job, thresholds: ThresholdsConfig) -> Check:
+def _precision(job: Job, thresholds: ThresholdsConfig, session: AtWork) -> Check:
     return Check(
         job.store,
         job.config.name,
@@ -227,6 +251,7 @@ def _precision(job: Job, thresholds: ThresholdsConfig) -> Check:
         thresholds,
         splitter_id(job.config.split.unit),
         job.config.report.precision_traces,
+        session.file,
     )
 
 
@@ -247,8 +272,8 @@ def _rounding(job: Job) -> str | None:
     return "; ".join(inexact) or None
 
 
-def _select(buckets: list[IngestedBucket], job: Selection, console: Console) -> Summary:
-    with stage(console, "select", len(buckets)) as advance:
+def _select(buckets: list[IngestedBucket], job: Selection, session: AtWork) -> Summary:
+    with session.stage("select", len(buckets)) as advance:
         summary = merge(_counted(select(buckets, job), advance), num_examples=job.num_examples)
     total = summary.selected + summary.rejected + summary.quarantined
     if summary.rows_read != total:

@@ -1,6 +1,8 @@
 """A job as it begins: its input listed, its models pinned, its run named; nothing is read or scored yet."""
 
+import secrets
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 
 from rich.console import Console
@@ -12,10 +14,10 @@ from rdpt_ray.pipeline.check_models import check_servers
 from rdpt_ray.pipeline.eligible import Ledger
 from rdpt_ray.pipeline.ingest import Destination, IngestedBucket, ingest
 from rdpt_ray.pipeline.lineage import Identities, Kind, what_decides
-from rdpt_ray.pipeline.progress import stage
 from rdpt_ray.pipeline.recorded import Recording, recordings
 from rdpt_ray.pipeline.roles import UNPROMPTED, models_of
 from rdpt_ray.pipeline.score import Part
+from rdpt_ray.pipeline.session import AtWork, at_work
 from rdpt_ray.scoring.identity import ModelIdentity, without_prompt
 from rdpt_ray.scoring.loading import identity_of
 from rdpt_ray.storage.files import Root, open_root
@@ -40,6 +42,8 @@ class Job:
     recorded: dict[Role, Recording]
     store: Root
     run_id: str
+    session: str
+    """Names this start of it."""
 
     @property
     def folder(self) -> str:
@@ -82,6 +86,7 @@ def open_job(config: CurateConfig, kind: Kind) -> Job:
         recorded=recorded,
         store=open_root(config.store),
         run_id=run_id(config.name, what_decides(config, kind, files, identities, hub)),
+        session=secrets.token_hex(8),
     )
 
 
@@ -90,7 +95,12 @@ def _identity(role: Role, model: ModelConfig, recording: Recording | None) -> Mo
     return without_prompt(identity) if role == UNPROMPTED else identity
 
 
-def ingest_input(job: Job, console: Console) -> list[IngestedBucket]:
+def working(job: Job, console: Console) -> AbstractContextManager[AtWork]:
+    """The session of this start of the job."""
+    return at_work(job.store, job.run_id, job.session, console, drain_s=job.config.drain_s)
+
+
+def ingest_input(job: Job, session: AtWork) -> list[IngestedBucket]:
     """Ingest, or read back what an earlier attempt of this run ingested.
 
     Raises:
@@ -102,7 +112,7 @@ def ingest_input(job: Job, console: Console) -> list[IngestedBucket]:
     to = Destination(
         job.store, job.config.name, job.folder, _dataset_buckets(job), job.config.split.unit
     )
-    with stage(console, "ingest", len(job.files)) as advance:
+    with session.stage("ingest", len(job.files)) as advance:
         buckets = ingest(job.files, job.config.input, to, job.hub)
         advance(len(job.files), "files")
     if not any(bucket.parts for bucket in buckets):

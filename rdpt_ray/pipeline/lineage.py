@@ -3,10 +3,15 @@
 Lineage says who, when and from what; where a sentence comes from is provenance, and not here.
 """
 
+import hashlib
+import json
+import platform
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import distribution, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rdpt_ray import __version__
@@ -16,11 +21,13 @@ from rdpt_ray.method.selection import POLICIES
 from rdpt_ray.method.sentences import splitter_id
 from rdpt_ray.method.summary import TOTALS, Summary
 from rdpt_ray.method.verifiers import verifier_identity
+from rdpt_ray.pipeline.account import numerics_of
 from rdpt_ray.publish.facts import RunFacts
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.storage.evaluation_sets import list_evaluation_sets
-from rdpt_ray.storage.files import public_uri
+from rdpt_ray.storage.files import Root, public_uri
 from rdpt_ray.storage.hub import HubFacts
+from rdpt_ray.storage.sessions import Session
 from rdpt_ray.storage.sources import InputFile
 
 if TYPE_CHECKING:
@@ -28,6 +35,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["curate", "trace"]
 Identities = dict[Role, ModelIdentity]
+
+TABLES = ("selected", "rejected", "quarantine", "provenance")
+"""A run's tables; their bytes repeat with the run."""
 
 LIBRARIES = ("ray", "torch", "transformers", "tokenizers", "pyarrow", "nupunkt", "numpy")
 
@@ -78,11 +88,29 @@ def _extensions(config: CurateConfig) -> dict[str, str]:
     return {} if name in POLICIES else {name: extension("rdpt_ray.policies", name)[1]}
 
 
-def manifest(job: "Job", facts: RunFacts, summary: Summary) -> dict[str, Any]:
-    """Who, when, from what, by what: enough to make the run again."""
+def manifest(
+    job: "Job", facts: RunFacts, summary: Summary, sessions: Sequence[Session]
+) -> dict[str, Any]:
+    """Who, when, from what, by what: enough to make the run again.
+
+    Args:
+        job: The job.
+        facts: What the report says.
+        summary: What came of it.
+        sessions: All sessions of the run, this one last.
+    """
     config = job.config
     return {
-        "schema": 1,
+        "schema": 2,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "sessions": [asdict(session) for session in sessions],
+        "numerics": {
+            role: [json.loads(kind) for kind in kinds]
+            for role, kinds in numerics_of(sessions).items()
+        },
+        "files": files_of(job.store, job.folder),
         "facts": facts.to_dict(),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": _public(config.model_dump(mode="json")),
@@ -106,6 +134,41 @@ def manifest(job: "Job", facts: RunFacts, summary: Summary) -> dict[str, Any]:
         "counts": {name: getattr(summary, name) for name in TOTALS},
         "summary": summary.to_dict(),
     }
+
+
+def files_of(store: Root, folder: str) -> dict[str, dict[str, Any]]:
+    """Name in the run's folder -> checksum and size of each of its tables."""
+    found: dict[str, dict[str, Any]] = {}
+    for table in TABLES:
+        for name in store.names(f"{folder}/{table}"):
+            content = store.read_bytes(name)
+            found[name.removeprefix(f"{folder}/")] = {
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "bytes": len(content),
+            }
+    return found
+
+
+def commit() -> str | None:
+    """The commit of this code, where it is known: a checkout, or an installation from a repository.
+
+    With "+" behind it, if files differ from it.
+    """
+    installed = distribution("rdpt_ray").read_text("direct_url.json")
+    told = json.loads(installed or "{}").get("vcs_info", {}).get("commit_id")
+    if told:
+        return str(told)
+    here = Path(__file__).parent
+    try:
+        head, changed = (
+            subprocess.run(
+                ["git", "-C", str(here), *command], capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", "."])
+        )
+    except (OSError, subprocess.CalledProcessError):  # no git, or no checkout
+        return None
+    return f"{head}+" if changed else head
 
 
 def _public(value: Any) -> Any:

@@ -53,6 +53,14 @@ def connected_cluster() -> Cluster:
     return Cluster(nodes, can_grow=can_grow(_node_types()))
 
 
+def is_gone(node: str) -> bool:
+    """Whether a node, by Ray's id, is no longer there. Unknown ones are not: they say nothing.
+
+    Asked in workers, of nodes whose processes ended.
+    """
+    return any(each["NodeID"] == node and not each["Alive"] for each in ray.nodes())
+
+
 def _node_types() -> list[str]:
     """The types of the nodes, as whatever watches the cluster tells them."""
     report = _internal_kv_get(DEBUG_AUTOSCALING_STATUS)

@@ -51,6 +51,8 @@ class Check:
     splitter: str
     num_traces: int
     """How many traces to score once more."""
+    session: str
+    """The file of the session that this is done for."""
 
 
 def half_roles(models: Mapping[Role, ModelConfig]) -> list[Role]:
@@ -113,6 +115,7 @@ def _measure(parts: list[Part], check: Check, half: list[Role]) -> PrecisionFact
                     dataset=dataset,
                     model=model,
                     identity=identity,
+                    session=check.session,
                 )
             )
         exact[role] = read_scores(check.store, identity.key, key, trace_ids)

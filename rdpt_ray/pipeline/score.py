@@ -4,11 +4,12 @@ An actor commits a part's scores itself, whole, under the model's key, before it
 loses at most the parts in flight, and a part that is there is never scored again.
 """
 
+import json
 import os
-import secrets
+import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,15 +19,17 @@ from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.pipeline.attempts import Attempts, ScoreTraces
 from rdpt_ray.pipeline.demand import AllOf, Demand
 from rdpt_ray.pipeline.kept_tokens import keep_tokens, kept_tokens
-from rdpt_ray.pipeline.nodes import connected_cluster
+from rdpt_ray.pipeline.nodes import connected_cluster, is_gone
 from rdpt_ray.pipeline.pools import GROW_AT, OVERLAP, num_threads, pool_arguments
 from rdpt_ray.pipeline.score_rows import scores_row
+from rdpt_ray.pipeline.vitals import Guard, Pulse
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.loading import load_scorer
-from rdpt_ray.scoring.scorer import Scorer, Trace, TraceTokens, sentence_scores
+from rdpt_ray.scoring.numerics import numerics
+from rdpt_ray.scoring.scorer import ModelScorer, Scorer, Trace, TraceTokens, sentence_scores
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder
-from rdpt_ray.storage.scores import is_pruned, read_partial, write_scores
+from rdpt_ray.storage.scores import is_pruned, read_held, read_partial, write_scores
 from rdpt_ray.storage.token_scores import token_name
 
 READ = ["trace_id", "messages", "response", "answer_start", "sentences", "metadata"]
@@ -34,6 +37,9 @@ READ = ["trace_id", "messages", "response", "answer_start", "sentences", "metada
 
 SELF_ENDED = 70
 """Exit code of an actor whose engine asked the process to end."""
+
+INIT_DEATHS = 5
+"""Actors in a row that may die while they load their model, as on spot machines, before the job ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,13 @@ class ScoredPart:
     num_tokens: int
     """Tokens read: prompts and responses."""
     seconds: float
+    """Of one actor, from reading the part to its commit."""
+    num_again: int = 0
+    """Traces read now that a lost attempt of the same run may have read before."""
+    numerics: str = "{}"
+    """What decides the last bits, a JSON object."""
+    is_left: bool = False
+    """Not begun: the session is to begin nothing new."""
 
 
 def score(
@@ -72,6 +85,7 @@ def score(
     dataset: str,
     model: ModelConfig,
     identity: ModelIdentity,
+    session: str,
     load: Callable[..., Scorer] = load_scorer,
     demand: Demand | None = None,
     ledger: str | None = None,
@@ -84,6 +98,7 @@ def score(
         dataset: The dataset the parts belong to.
         model: How to host the model.
         identity: Which model it is.
+        session: The file of the session that this is done for.
         load: What loads it in each actor, called like `load_scorer`; for an engine of your own.
         demand: What to read of each part; None: all of it.
         ledger: Folder of the run's ledger, where the metadata that it gives the traces counts, and not
@@ -92,32 +107,39 @@ def score(
     Yields:
         A record per part, as soon as its scores are committed.
     """
+    # Two sessions that score the same parts meet least often if each goes its own way through them.
+    ordered = random.Random(session).sample(parts, len(parts))
     items = ray.data.from_items(
         [
             {"bucket": part.bucket, "key": part.key, "token_files": list(part.token_files)}
-            for part in parts
+            for part in ordered
         ],
         override_num_blocks=len(parts),
     )
     items.context.autoscaling_config.actor_pool_util_upscaling_threshold = GROW_AT
-    scored = items.map_batches(
-        ScorePart,
-        fn_constructor_kwargs={
-            "store": store,
-            "dataset": dataset,
-            "model": model,
-            "identity": identity,
-            "run": secrets.token_hex(8),
-            "load": load,
-            "demand": demand,
-            "ledger": ledger,
-        },
-        batch_size=1,
-        batch_format="pyarrow",
-        **pool_arguments(model.pool, connected_cluster(), num_parts=len(parts)),
-    )
-    for row in scored.iter_rows():
-        yield ScoredPart(**row)
+    # Ray's own guard would end a job whose model loads for longer than half an hour.
+    items.context.execution_no_progress_timeout_s = -1
+    items.context.max_consecutive_actor_init_deaths = INIT_DEATHS
+    with Guard() as guard:
+        scored = items.map_batches(
+            ScorePart,
+            fn_constructor_kwargs={
+                "store": store,
+                "dataset": dataset,
+                "model": model,
+                "identity": identity,
+                "session": session,
+                "load": load,
+                "demand": demand,
+                "ledger": ledger,
+                "vitals": guard.vitals,
+            },
+            batch_size=1,
+            batch_format="pyarrow",
+            **pool_arguments(model.pool, connected_cluster(), num_parts=len(parts)),
+        )
+        for row in scored.iter_rows():
+            yield ScoredPart(**row)
 
 
 class ScorePart:
@@ -130,20 +152,34 @@ class ScorePart:
         dataset: str,
         model: ModelConfig,
         identity: ModelIdentity,
-        run: str,
+        session: str,
         load: Callable[..., Scorer] = load_scorer,
         demand: Demand | None = None,
         ledger: str | None = None,
+        vitals: Any = None,
     ) -> None:
-        """Load the model; see `score` for the arguments. `run` names the driver that this actor works for.
+        """Load the model; see `score` for the arguments. `vitals` listens to signs of life.
 
         Raises:
             ModelError: if it cannot be loaded.
         """
         self._store, self._dataset, self._model_key = store, dataset, identity.key
         self._keep, self._demand, self._ledger = model.keep_token_logprobs, demand, ledger
-        self._attempts = Attempts(store, identity.key, run=run, width=OVERLAP)
-        self._scorer = load(model, identity, num_threads=num_threads(model.pool))
+        self._attempts = Attempts(
+            store,
+            identity.key,
+            session=session,
+            width=OVERLAP,
+            node=ray.get_runtime_context().get_node_id() if ray.is_initialized() else "",
+            is_gone=is_gone,
+        )
+        self._pulse = Pulse(vitals, pass_s=model.pool.pass_limit_s, load_s=model.pool.load_limit_s)
+        threads = num_threads(model.pool)
+        with self._pulse.loading():
+            self._scorer = load(model, identity, num_threads=threads)
+        if isinstance(self._scorer, ModelScorer):
+            self._scorer.after_pass = self._pulse.passed
+        self._numerics = json.dumps(numerics(model, num_threads=threads), sort_keys=True)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Score and commit the parts of a batch (one, as the stage sends them)."""
@@ -154,12 +190,17 @@ class ScorePart:
             os._exit(SELF_ENDED)
 
     def _attempt(self, place: dict[str, Any]) -> dict[str, Any]:
-        with self._attempts.on(place["key"], self._scorer.tokens) as tokens:
-            return self._score_part(**place, tokens=tokens)
+        with self._attempts.on(place["key"], self._scorer.tokens) as work:
+            if work is None:
+                return asdict(ScoredPart(place["key"], 0, 0, 0, 0, 0.0, is_left=True))
+            with self._pulse.scoring():
+                scored = self._score_part(**place, tokens=work.tokens)
+        num_again = scored.num_scored if work.was_lost else 0
+        return asdict(replace(scored, num_again=num_again, numerics=self._numerics))
 
     def _score_part(
         self, bucket: int, key: str, token_files: list[str], tokens: ScoreTraces
-    ) -> dict[str, Any]:
+    ) -> ScoredPart:
         begun = time.perf_counter()
         traces = read_traces(self._store, f"{bucket_folder(self._dataset, bucket)}/{key}.parquet")
         if self._ledger is not None:
@@ -167,7 +208,11 @@ class ScorePart:
                 traces, self._store, f"{self._ledger}/bucket={bucket:04d}.parquet"
             )
         ids = [trace.trace_id for trace in traces]
-        rows = read_partial(self._store, self._model_key, key, ids)
+        name = token_name(self._model_key, self._dataset, bucket, key)
+        has_all = not self._keep or self._store.exists(name)
+        # Where tokens are to be kept and are not there, the part is read once more.
+        read = read_held if has_all else read_partial
+        rows = read(self._store, self._model_key, key, ids)
         held = kept_tokens(self._store, token_files, ids)
         rows |= {
             trace.trace_id: scores_row(trace.trace_id, sentence_scores(trace, held[trace.trace_id]))
@@ -185,25 +230,24 @@ class ScorePart:
                 for trace in wave
             }
         if self._keep:  # before the scores, whose file says that the part is done
-            name = token_name(self._model_key, self._dataset, bucket, key)
             kept = kept_tokens(self._store, [name], ids) if self._store.exists(name) else {}
             kept |= fresh
-            read = [trace for trace in traces if trace.trace_id in kept]
-            keep_tokens(self._store, name, read, [kept[trace.trace_id] for trace in read])
+            told = [trace for trace in traces if trace.trace_id in kept]
+            keep_tokens(self._store, name, told, [kept[trace.trace_id] for trace in told])
         write_scores(self._store, self._model_key, key, ids, list(rows.values()))
         results = [rows[trace_id] for trace_id in fresh]
-        return {
-            "key": key,
-            "num_scored": sum(not is_pruned(row) for row in results),
-            "num_errors": sum(row["error"] is not None and not is_pruned(row) for row in results),
-            "num_pruned": reading.num_unread(rows),
-            "num_tokens": sum(
+        return ScoredPart(
+            key=key,
+            num_scored=sum(not is_pruned(row) for row in results),
+            num_errors=sum(row["error"] is not None and not is_pruned(row) for row in results),
+            num_pruned=reading.num_unread(rows),
+            num_tokens=sum(
                 len(each.spans) + each.num_prompt_tokens
                 for each in fresh.values()
                 if isinstance(each, TraceTokens)
             ),
-            "seconds": time.perf_counter() - begun,
-        }
+            seconds=time.perf_counter() - begun,
+        )
 
 
 def read_traces(store: Root, name: str) -> list[Trace]:

@@ -4,20 +4,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rich.console import Console
-
 from rdpt_ray.config import Role
 from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.pipeline.demand import Demand
-from rdpt_ray.pipeline.progress import stage
 from rdpt_ray.pipeline.realign import Realignment, realign
 from rdpt_ray.pipeline.recorded import Recording, recorded_loader
 from rdpt_ray.pipeline.score import Part, score
+from rdpt_ray.pipeline.session import AtWork
 from rdpt_ray.pipeline.undecided import Asked, Undecided, undecided
 from rdpt_ray.publish.facts import ModelFacts
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.loading import load_scorer
 from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.runs import run_folder
 from rdpt_ray.storage.scores import scored_parts
 from rdpt_ray.storage.token_scores import parts_with_tokens
 
@@ -30,10 +29,9 @@ def score_role(
     *,
     store: Root,
     dataset: str,
-    run: str,
     recording: Recording | None,
     demand: Demand | None,
-    console: Console,
+    session: AtWork,
 ) -> ModelFacts:
     """Score what the store lacks under a model, of what it is asked to read.
 
@@ -44,14 +42,16 @@ def score_role(
         parts: The run's.
         store: Where they lie and scores go.
         dataset: The dataset they belong to.
-        run: The run's folder, relative to the store.
         recording: What the model once said, where that is its engine.
         demand: What it is asked to read; None: everything.
-        console: Where progress is shown.
+        session: For whom this is done.
 
     Returns:
         What it came to: `scored` counts the traces that the model read to their end, `pruned` those that it
         need not read, `reused` all others.
+
+    Raises:
+        Interrupted: once the parts in hand are committed, if the session was asked to leave.
     """
     begun = time.monotonic()
     work = _unscored(model, identity, parts, store, dataset, demand)
@@ -59,18 +59,24 @@ def score_role(
     num_tokens = num_scored = 0
     num_pruned = work.num_pruned
     if work.parts:
-        load = load_scorer if recording is None else recorded_loader(recording, store, console)
-        with stage(console, f"score {role}", sum(sizes.values())) as advance:
+        load = (
+            load_scorer if recording is None else recorded_loader(recording, store, session.console)
+        )
+        with session.stage(f"score {role}", sum(sizes.values())) as advance, session.finishing():
             for scored in score(
                 work.parts,
                 store=store,
                 dataset=dataset,
                 model=model,
                 identity=identity,
+                session=session.file,
                 load=load,
                 demand=demand,
-                ledger=None if recording is None else f"{run}/rows",
+                ledger=None if recording is None else f"{run_folder(session.record.run)}/rows",
             ):
+                if scored.is_left:
+                    continue
+                session.count(role, scored)
                 num_tokens += scored.num_tokens
                 # Without a demand a part is scored whole, with traces of other runs; this run's count.
                 whole = demand is None
@@ -81,7 +87,7 @@ def score_role(
                 rate = num_tokens / (time.monotonic() - begun)
                 advance(sizes[scored.key], f"{rate:,.0f} tokens/s")
     else:
-        console.print(
+        session.console.print(
             f"score {role}: nothing to do, all scores are in the store",
             highlight=False,
             markup=False,

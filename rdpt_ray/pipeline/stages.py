@@ -3,17 +3,17 @@
 They do what `curate` would do first and leave it in the store, so that `curate` goes on from there.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
 
 from rdpt_ray.config import CurateConfig
-from rdpt_ray.pipeline.capacity import check_capacity
 from rdpt_ray.pipeline.cluster import connected
-from rdpt_ray.pipeline.curate import check_job, score_all, verify_and_screen
+from rdpt_ray.pipeline.curate import check_cluster, check_job, score_all, verify_and_screen
 from rdpt_ray.pipeline.ingest import IngestedBucket
-from rdpt_ray.pipeline.job import Job, ingest_input, open_job, parts_of
-from rdpt_ray.pipeline.nodes import connected_cluster
+from rdpt_ray.pipeline.job import Job, ingest_input, open_job, parts_of, working
+from rdpt_ray.pipeline.outlook import outlook
 
 
 def ingest_only(config: CurateConfig, console: Console) -> dict[str, Any]:
@@ -26,8 +26,27 @@ def ingest_only(config: CurateConfig, console: Console) -> dict[str, Any]:
         RdptError: whatever is wrong with the config, the input, a model or the store.
     """
     job = open_job(config, "curate")
-    with connected():
-        return _counts(job, ingest_input(job, console))
+    with connected(), working(job, console) as session:
+        return _counts(job, ingest_input(job, session))
+
+
+def plan_only(config: CurateConfig, console: Console) -> dict[str, Any]:
+    """Read the input into the store, and say what every model would have to read.
+
+    Returns:
+        As `ingest_only`, with `models`: role -> the fields of `Outlook`.
+
+    Raises:
+        RdptError: whatever is wrong with the config, the input, a model or the store.
+    """
+    job = open_job(config, "curate")
+    check_job(job)
+    with connected(), working(job, console) as session:
+        buckets = ingest_input(job, session)
+        found = outlook(job, parts_of(buckets))
+    for each in found:
+        console.print(each.text, highlight=False, markup=False)
+    return {**_counts(job, buckets), "models": {each.role: asdict(each) for each in found}}
 
 
 def score_only(config: CurateConfig, console: Console) -> dict[str, Any]:
@@ -41,13 +60,12 @@ def score_only(config: CurateConfig, console: Console) -> dict[str, Any]:
     """
     job = open_job(config, "curate")
     check_job(job)
-    with connected():
-        for wait in check_capacity({r: m.pool for r, m in job.models.items()}, connected_cluster()):
-            console.print(f"waiting for the autoscaler: {wait}", highlight=False, markup=False)
-        buckets = ingest_input(job, console)
+    with connected(), working(job, console) as session:
+        check_cluster(job, console)
+        buckets = ingest_input(job, session)
         parts = parts_of(buckets)
-        verify_and_screen(job, parts, console)
-        models = score_all(job, parts, console)
+        verify_and_screen(job, parts, session)
+        models = score_all(job, parts, session)
     return {
         **_counts(job, buckets),
         "scored": {model.role: model.scored for model in models},

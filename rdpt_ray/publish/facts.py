@@ -78,6 +78,41 @@ class BetaFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RoleCost:
+    """What one model's scoring cost, over all sessions of a run."""
+
+    role: str
+    parts: int
+    traces: int
+    tokens: int
+    """Prompts and responses."""
+    actor_seconds: float
+    """Seconds that actors had parts in hand, added up."""
+    read_again: int
+    """Traces that were read once more, because what had read them was killed before its commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """How often the run was started until it was complete, and what it cost in all."""
+
+    started: int
+    costs: tuple[RoleCost, ...]
+    damaged: int = 0
+    """Files of the store that were found damaged, set aside and made again."""
+
+    @property
+    def read_again(self) -> int:
+        """Traces read once more, over all models."""
+        return sum(cost.read_again for cost in self.costs)
+
+    @property
+    def read(self) -> int:
+        """Traces read, over all models."""
+        return sum(cost.traces for cost in self.costs)
+
+
+@dataclass(frozen=True, slots=True)
 class InputFacts:
     """One input as the config names it, and the rows read from it."""
 
@@ -119,6 +154,8 @@ class RunFacts:
     prune_exact: str | None = None
     """None: the selection is the same as after reading everything. Else why that holds up to rounding."""
     wall_s: float | None = None
+    sessions: SessionFacts | None = None
+    """None in manifests of versions that did not count them."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Name -> version of what the result depends on, shown in this order."""
 
@@ -140,6 +177,10 @@ class RunFacts:
         verification = values.get("verification")
         if verification is not None:
             verification = VerifyFacts(**verification)
+        sessions = values.get("sessions")
+        if sessions is not None:
+            costs = tuple(RoleCost(**cost) for cost in sessions["costs"])
+            sessions = SessionFacts(**{**sessions, "costs": costs})
         return cls(
             **{
                 **values,
@@ -148,5 +189,6 @@ class RunFacts:
                 "precision": precision,
                 "auto_beta": beta,
                 "verification": verification,
+                "sessions": sessions,
             }
         )

@@ -97,6 +97,8 @@ class ModelScorer:
         self._engine = engine
         self._token_budget = token_budget
         self._encoding, self._passing = threading.Lock(), threading.Lock()
+        self.after_pass: Callable[[], None] = lambda: None
+        """Called after each forward pass: a sign of life."""
 
     def tokens(self, traces: Sequence[Trace]) -> list[TraceTokens | str]:
         """Score traces in as few passes as the token budget allows; see `Scorer.tokens`.
@@ -143,6 +145,7 @@ class ModelScorer:
         """One forward pass; where it fails, two of half the size, down to the traces that fail alone."""
         try:
             scores = self._engine.token_scores([sequences[place] for place in places])
+            self.after_pass()
         except MemoryError as error:
             if len(places) > 1:
                 raise

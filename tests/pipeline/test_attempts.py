@@ -5,21 +5,34 @@ one knows of it is in the store, as in real life. Real deaths of real actors: te
 """
 
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rdpt_ray.errors import StoreError
-from rdpt_ray.pipeline.attempts import MAX_DEATHS, Attempt, Attempts, attempt_name, earlier_attempt
+from rdpt_ray.pipeline.attempts import MAX_DEATHS, Attempts, Deaths, deaths_of
 from rdpt_ray.pipeline.gate import Gate
 from rdpt_ray.scoring.scorer import Trace
+from rdpt_ray.storage.attempts import Attempt, hold, read_attempts
 from rdpt_ray.storage.files import Root
-from rdpt_ray.storage.runs import read_json, write_json
+from rdpt_ray.storage.sessions import new_session, session_name, write_session
 
 
 class Died(BaseException):
     """Stands for the end of a process: nothing that runs in it sees it."""
+
+
+MINE = session_name("run", "a")
+
+
+def attempts(root, session=MINE, **arguments):
+    return Attempts(root, "model", session=session, width=2, **arguments)
+
+
+def records(root):
+    return [attempt for _, attempt in read_attempts(root, "model", "part")]
 
 
 def some_traces(count):
@@ -45,8 +58,8 @@ def score_until_done(root, traces, *, poison=(), kills=()):
     while True:
         assert deaths < 200, "it never ends"
         try:
-            with Attempts(root, "model", run="a", width=2).on("part", score) as tokens:
-                results = tokens(traces)
+            with attempts(root).on("part", score) as work:
+                results = work.tokens(traces)
             return results, deaths, calls
         except Died:
             deaths += 1
@@ -127,26 +140,92 @@ def test_a_part_full_of_poison_ends_too(tmp_path):
     assert deaths == 1 + 2 * 5 + 15
 
 
-def test_a_record_of_another_driver_says_nothing(tmp_path):
-    root, name = Root(str(tmp_path)), attempt_name("model", "part")
-    left = {"run": "b", "in_flight": "t0", "alone": {"t0": 1}, "unexplained": 0}
-    write_json(root, name, left)
-    assert earlier_attempt(root, name, "a") is None
-    assert earlier_attempt(root, name, "b") == Attempt("b", None, {"t0": 2}, 0)
-    results, deaths, calls = score_until_done(root, some_traces(2))
-    assert (results, deaths, len(calls)) == (["score of t0", "score of t1"], 0, 1)
+def test_deaths_in_another_session_say_nothing_but_that_its_work_was_lost(tmp_path):
+    root = Root(str(tmp_path))
+    other = session_name("run", "b")
+    for number in range(2):
+        found = read_attempts(root, "model", "part")
+        hold(root, "model", "part", Attempt(other, "", "", in_flight=f"t{number}"), found)
+    with attempts(root).on("part", lambda some: ["fine" for _ in some]) as work:
+        assert work.was_lost
+        assert work.tokens(some_traces(3)) == ["fine"] * 3
+    assert root.names("") == []
+
+
+def test_another_run_s_lost_work_is_not_this_one_s(tmp_path):
+    root = Root(str(tmp_path))
+    hold(root, "model", "part", Attempt(session_name("other", "b"), "", ""), [])
+    with attempts(root).on("part", len) as work:
+        assert not work.was_lost
+
+
+def test_a_node_that_went_away_blames_nobody_unless_it_goes_on_and_on():
+    lost = Attempt(MINE, "spot", "", in_flight="t0")
+    died = Attempt(MINE, "here", "", in_flight="t1")
+    is_gone = {"spot": True, "here": False}.__getitem__
+    assert deaths_of([lost, lost, died], is_gone) == Deaths({"t1": 1}, 0)
+    assert deaths_of([lost] * (MAX_DEATHS + 1), is_gone) == Deaths({"t0": MAX_DEATHS + 1}, 0)
+
+
+def test_a_part_that_another_session_holds_is_waited_for(tmp_path):
+    root, order = Root(str(tmp_path)), []
+    other = new_session("b", "run")
+    write_session(root, other)
+    begun = threading.Event()
+
+    def work(name, session):
+        with attempts(root, session).on("part", len):
+            order.append(f"{name} begins")
+            begun.set()
+            time.sleep(0.5)
+            order.append(f"{name} ends")
+
+    write_session(root, new_session("a", "run"))
+    first = threading.Thread(target=work, args=("b", session_name("run", "b")))
+    first.start()
+    begun.wait(10)
+    work("a", MINE)
+    first.join()
+    assert order == ["b begins", "b ends", "a begins", "a ends"]
+
+
+def test_of_two_that_find_a_lost_part_one_holds_it(tmp_path):
+    root, won = Root(str(tmp_path)), []
+    hold(root, "model", "part", Attempt(session_name("run", "dead"), "", ""), [])
+    found = read_attempts(root, "model", "part")
+    barrier = threading.Barrier(8, timeout=10)
+
+    def take(name):
+        barrier.wait()
+        held = hold(root, "model", "part", Attempt(session_name("run", name), "", ""), found)
+        won.append(held)
+
+    threads = [threading.Thread(target=take, args=(str(place),)) for place in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(held is not None for held in won) == 1
+
+
+def test_nothing_is_begun_when_the_session_leaves(tmp_path):
+    root = Root(str(tmp_path))
+    session = new_session("a", "run")
+    session.leaving = True
+    write_session(root, session)
+    with attempts(root).on("part", len) as work:
+        assert work is None
+    assert root.names("attempts") == []
 
 
 def test_deaths_with_no_trace_in_flight_end_the_run_in_words(tmp_path):
     root = Root(str(tmp_path))
     for _ in range(MAX_DEATHS):
-        with pytest.raises(Died), Attempts(root, "model", run="a", width=2).on("part", len):
+        with pytest.raises(Died), attempts(root).on("part", len):
             raise Died
     with (
-        pytest.raises(
-            StoreError, match=r"attempts/model/part\.json: 12 processes died while reading"
-        ),
-        Attempts(root, "model", run="a", width=2).on("part", len),
+        pytest.raises(StoreError, match=r"attempts/model/part: 12 processes died while reading"),
+        attempts(root).on("part", len),
     ):
         pass
 
@@ -155,14 +234,14 @@ def test_what_is_in_flight_can_be_read_from_the_store(tmp_path):
     root, seen = Root(str(tmp_path)), []
 
     def score(some):
-        seen.append(read_json(root, attempt_name("model", "part"))["in_flight"])
+        seen.append(records(root)[-1].in_flight)
         return ["fine" for _ in some]
 
-    with pytest.raises(Died), Attempts(root, "model", run="a", width=2).on("part", score):
+    with pytest.raises(Died), attempts(root).on("part", score):
         raise Died
-    with Attempts(root, "model", run="a", width=2).on("part", score) as tokens:
-        assert tokens(some_traces(2)) == ["fine", "fine"]
-        assert read_json(root, attempt_name("model", "part"))["in_flight"] is None
+    with attempts(root).on("part", score) as work:
+        assert work.tokens(some_traces(2)) == ["fine", "fine"]
+        assert [record.in_flight for record in records(root)] == [None, None]
     assert seen == ["t0", "t1"]
 
 
@@ -170,7 +249,7 @@ def test_a_fault_in_python_is_no_death_of_the_process(tmp_path):
     root = Root(str(tmp_path))
     with (
         pytest.raises(ValueError, match="a bug"),
-        Attempts(root, "m", run="a", width=2).on("p", len),
+        attempts(root).on("part", len),
     ):
         raise ValueError("a bug")
 
@@ -214,7 +293,7 @@ def test_who_is_alone_keeps_everybody_out():
 
 def test_a_record_that_is_gone_already_is_no_fault(tmp_path):
     root = Root(str(tmp_path))
-    write_json(root, "attempts/m/p.json", {})
+    root.write_bytes("attempts/m/p.json", b"{}")
     root.delete("attempts/m/p.json")
     root.delete("attempts/m/p.json")
     assert root.names("") == []

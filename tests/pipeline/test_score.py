@@ -22,6 +22,7 @@ from rdpt_ray.scoring.transformers_engine import load_engine
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.inputs import list_inputs
 from rdpt_ray.storage.scores import read_scores
+from rdpt_ray.storage.sessions import session_name
 from tests.pipeline.conftest import MINIATURE, config_tree, miniature_rows
 
 pytestmark = pytest.mark.ray
@@ -140,7 +141,13 @@ def copied(ingested, tmp_path):
 
 def run(store, parts, *, load=load_scorer, model=MODEL):
     stage = score(
-        parts, store=store, dataset="d", model=model, identity=identity_of(model), load=load
+        parts,
+        store=store,
+        dataset="d",
+        model=model,
+        identity=identity_of(model),
+        session=session_name("run", "test"),
+        load=load,
     )
     return list(stage)
 
@@ -168,7 +175,11 @@ def undisturbed(ingested, tmp_path_factory):
     store = Root(str(tmp_path_factory.mktemp("undisturbed") / "store"))
     shutil.copytree(folder, store.uri)
     actor = ScorePart(
-        store=store, dataset="d", model=MODEL, identity=identity_of(MODEL), run="here"
+        store=store,
+        dataset="d",
+        model=MODEL,
+        identity=identity_of(MODEL),
+        session=session_name("run", "here"),
     )
     for part in parts:
         actor._attempt({"bucket": part.bucket, "key": part.key, "token_files": []})

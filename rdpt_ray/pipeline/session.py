@@ -1,0 +1,192 @@
+"""This driver's session: it says that it lives, keeps the account, and leaves in good order when asked to.
+
+A spot machine that is taken away sends SIGTERM first; so do Kubernetes, Slurm and `ray job stop`. While a
+model scores, the driver then lets its actors finish and commit the parts in hand, begins no other, and
+ends; everywhere else there is nothing to wait for. Ctrl-C does the same, twice ends at once.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from rdpt_ray.errors import Interrupted, StoreError
+from rdpt_ray.pipeline.progress import Advance, stage
+from rdpt_ray.pipeline.score import ScoredPart
+from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.sessions import BEAT_S, Session, new_session, session_name, write_session
+
+AGAIN = "run the same command again to continue"
+
+
+class AtWork:
+    """A session while its driver runs."""
+
+    def __init__(self, store: Root, record: Session, console: Console, drain_s: float) -> None:
+        """Take the record; see `at_work`."""
+        self.record, self.console = record, console
+        self._store, self._drain_s = store, drain_s
+        self._wake, self._stop = threading.Event(), threading.Event()
+        self._can_wait = False
+        self._beats = threading.Thread(target=self._beat, daemon=True, name="session")
+
+    @property
+    def file(self) -> str:
+        """Where the record lies in the store."""
+        return session_name(self.record.run, self.record.session)
+
+    @contextmanager
+    def stage(self, title: str, total: int) -> Iterator[Advance]:
+        """Show a stage, write down how far it is and how long it took.
+
+        Args:
+            title: What it does.
+            total: Items in all.
+        """
+        self.record.progress = {"stage": title, "done": 0, "total": total}
+        with self.timed(title), stage(self.console, title, total) as advance:
+
+            def counted(count: int, remark: str) -> None:
+                self.record.progress["done"] += count
+                advance(count, remark)
+
+            yield counted
+
+    @contextmanager
+    def timed(self, title: str) -> Iterator[None]:
+        """Write down how long a stage took, also one that was stopped."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            timings = self.record.timings
+            timings[title] = round(timings.get(title, 0.0) + time.monotonic() - begun, 3)
+
+    @contextmanager
+    def finishing(self) -> Iterator[None]:
+        """A stretch of work whose actors can be waited for.
+
+        Raises:
+            Interrupted: at its end, if the session is to leave.
+        """
+        self._can_wait = True
+        try:
+            yield
+        finally:
+            self._can_wait = False
+        if self.record.leaving:
+            raise Interrupted(f"stopped as asked, all parts in hand are committed; {AGAIN}")
+
+    def count(self, role: str, scored: ScoredPart) -> None:
+        """Enter a part in the account."""
+        account = self.record.counts.setdefault(role, dict.fromkeys(ACCOUNT, 0))
+        account["parts"] += 1
+        account["traces"] += scored.num_scored
+        account["errors"] += scored.num_errors
+        account["tokens"] += scored.num_tokens
+        account["seconds"] += scored.seconds
+        account["read_again"] += scored.num_again
+        seen = account.setdefault("numerics", [])
+        if scored.numerics not in seen:
+            seen.append(scored.numerics)
+
+    def begin(self) -> None:
+        """Write the record, and go on writing it."""
+        write_session(self._store, self.record)
+        self._beats.start()
+
+    def end(self) -> None:
+        """Write the record for the last time."""
+        self._stop.set()
+        self._wake.set()
+        self._beats.join()
+        write_session(self._store, self.record)
+
+    def asked_to_leave(self, number: int, _: FrameType | None) -> None:
+        """A signal came."""
+        if not self._can_wait or self.record.leaving:
+            raise Interrupted(f"stopped by {signal.Signals(number).name}; {AGAIN}")
+        self.record.leaving = True
+        self._wake.set()
+        signal.signal(signal.SIGALRM, _too_late)
+        signal.setitimer(signal.ITIMER_REAL, self._drain_s)
+        self.console.print(
+            f"{signal.Signals(number).name}: finishing the parts in hand, at most {self._drain_s:.0f} s;"
+            " once more stops at once",
+            highlight=False,
+            markup=False,
+        )
+
+    def _beat(self) -> None:
+        while not self._stop.is_set():
+            self._wake.wait(BEAT_S)
+            self._wake.clear()
+            try:
+                write_session(self._store, self.record)
+            except StoreError:
+                continue  # a store that stays away is met by the work itself, which tells it better
+
+
+ACCOUNT = ("parts", "traces", "errors", "tokens", "seconds", "read_again")
+"""What is counted per role; `seconds` are one actor's, `read_again` are traces."""
+
+
+@contextmanager
+def at_work(
+    store: Root, run: str, name: str, console: Console, *, drain_s: float
+) -> Iterator[AtWork]:
+    """Be a session of a run for the length of a `with` block.
+
+    Args:
+        store: The store.
+        run: The run's id.
+        name: The session's name; nobody else's.
+        console: Where progress is shown.
+        drain_s: How long to wait for parts in hand when asked to leave, in seconds.
+
+    Raises:
+        Interrupted: in the block, when the process is asked to end.
+    """
+    session = AtWork(store, new_session(name, run), console, drain_s)
+    session.begin()
+    try:
+        with _signals(session):
+            yield session
+        session.record.ended = "finished"
+    except Interrupted:
+        session.record.ended = "interrupted"
+        raise
+    except BaseException:
+        session.record.ended = "failed"
+        raise
+    finally:
+        session.end()
+
+
+@contextmanager
+def _signals(session: AtWork) -> Iterator[None]:
+    """Hear SIGTERM and Ctrl-C; only a process's main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
+    before: dict[signal.Signals, Any] = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers[:2]:
+        signal.signal(number, session.asked_to_leave)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, heard in before.items():
+            signal.signal(number, heard)
+
+
+def _too_late(_: int, __: FrameType | None) -> None:
+    raise Interrupted(
+        f"stopped as asked; parts in hand took too long and are not committed; {AGAIN}"
+    )
