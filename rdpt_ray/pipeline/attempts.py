@@ -173,7 +173,7 @@ class Attempts:
 
     def _check(self, deaths: Deaths, part_key: str) -> None:
         if deaths.unexplained >= MAX_DEATHS:
-            where = self._store.show(attempts_folder(self._model_key, part_key))
+            where = self._store.show(f"{attempts_folder(self._model_key)}/{part_key}")
             raise StoreError(
                 f"{where}: {deaths.unexplained} processes died while reading this part or writing"
                 " its scores, none of them while scoring a trace; look at the workers' memory and disk"

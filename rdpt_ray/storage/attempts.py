@@ -1,6 +1,6 @@
 """Who works on which part: records made before the work, by put-if-absent, and deleted after its commit.
 
-    STORE/attempts/<model-key>/<part-key>/0001.json
+    STORE/attempts/<model-key>/<part-key>-0001.json
 
 The highest number holds the part. While its session lives, another session leaves the part alone; once
 that is over the next number is free to take, and of two that take it at once one makes the file. So a part
@@ -45,9 +45,9 @@ class Held:
     """Those that were begun and not finished: their files, the first one first."""
 
 
-def attempts_folder(model_key: str, part_key: str = "") -> str:
-    """Where the records of a model's parts, or of one of them, lie."""
-    return f"attempts/{model_key}/{part_key}".rstrip("/")
+def attempts_folder(model_key: str) -> str:
+    """Where the records of a model's parts lie: of those in hand, and of those that were lost."""
+    return f"attempts/{model_key}"
 
 
 def read_attempts(root: Root, model_key: str, part_key: str) -> list[tuple[str, Attempt]]:
@@ -56,7 +56,8 @@ def read_attempts(root: Root, model_key: str, part_key: str) -> list[tuple[str, 
     Raises:
         StoreError: naming the file, if one is damaged.
     """
-    names = root.names(attempts_folder(model_key, part_key))
+    start = f"{attempts_folder(model_key)}/{part_key}-"
+    names = [name for name in root.names(attempts_folder(model_key)) if name.startswith(start)]
     found = root.read_many(names)  # one that is released meanwhile is left out
     return [(name, Attempt(**parsed(root, name, found[name]))) for name in names if name in found]
 
@@ -81,7 +82,7 @@ def hold(
         The part, or None if another attempt holds it now.
     """
     number = 1 + max((_number(name) for name, _ in found), default=0)
-    name = f"{attempts_folder(model_key, part_key)}/{number:04d}.json"
+    name = f"{attempts_folder(model_key)}/{part_key}-{number:04d}.json"
     made = root.create(name, canonical_json(asdict(attempt)).encode())
     return Held(name, attempt, dict(found)) if made else None
 
@@ -98,4 +99,4 @@ def release(root: Root, held: Held) -> None:
 
 
 def _number(name: str) -> int:
-    return int(name.rsplit("/", 1)[-1].removesuffix(".json"))
+    return int(name.removesuffix(".json").rpartition("-")[2])
