@@ -22,10 +22,10 @@ from rdpt_ray.storage.sources import (
     Compression,
     Format,
     InputFile,
-    content_tag,
     hash_content,
     open_input,
 )
+from rdpt_ray.storage.stamps import content_tag
 
 _FORMATS: dict[str, Format] = {
     ".parquet": "parquet",
@@ -217,11 +217,11 @@ def _describe(
         endings = ", ".join(_FORMATS)
         raise InputError(f"{uri}: the ending tells no format (known: {endings}); set input.format")
     ending = os.path.splitext(_without_query(path).lower())[1]
-    size, tag = info.get("size"), content_tag(info)
+    size, tag, stamp = info.get("size"), content_tag(info), ""
     if size is None or not tag:
-        size, digest = hash_content(pin.root, path, uri)
-        tag = tag or digest
+        size, digest, seen = hash_content(pin.root, path, uri)
+        tag, stamp = (tag, "") if tag else (digest, seen)
     compression = _COMPRESSIONS.get(ending) if format == "jsonl" else None
     return InputFile(
-        index, uri, format, compression, size, f"{size}-{tag}", pin.root, path, pin.revision
+        index, uri, format, compression, size, f"{size}-{tag}", pin.root, path, pin.revision, stamp
     )

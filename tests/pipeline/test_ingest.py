@@ -1,11 +1,15 @@
-"""The bodies of the ingestion tasks, without Ray: each candidate of a row is a row of the ledger."""
+"""The bodies of the ingestion tasks: each candidate of a row is a row of the ledger."""
 
 import json
+from dataclasses import replace
 
 import pyarrow as pa
+import pytest
 
 from rdpt_ray.config import InputConfig
-from rdpt_ray.pipeline.ingest import Destination, read_rows, write_bucket
+from rdpt_ray.errors import InputError
+from rdpt_ray.pipeline.cluster import connected
+from rdpt_ray.pipeline.ingest import Destination, ingest, read_rows, write_bucket
 from rdpt_ray.storage.files import open_root
 from rdpt_ray.storage.inputs import list_inputs
 
@@ -47,3 +51,22 @@ def test_every_candidate_of_a_row_is_accounted_for(tmp_path):
 
 def test_the_order_of_arrival_does_not_matter(tmp_path):
     assert ledger(tmp_path, "one") == ledger(tmp_path, "two", order=-1)
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(120)
+def test_nothing_is_committed_of_an_input_that_changed_while_it_was_read(tmp_path, ray_cluster):
+    """The change is found behind the last row, when all tables but one have gone into the shuffle."""
+    for name in ("a.jsonl", "b.jsonl"):
+        lines = [{"prompt": f"{name} {number}?", "response": "so"} for number in range(2000)]
+        (tmp_path / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    config = InputConfig(path=str(tmp_path / "*.jsonl"))
+    good, changed = list_inputs(config)
+    changed = replace(changed, fingerprint=f"{changed.size}-sha256:{'0' * 64}")
+    store = open_root(str(tmp_path / "store"))
+    error = pytest.raises(InputError, match=r"b\.jsonl: has changed while it was read")
+    with error, connected():
+        ingest([good, changed], config, Destination(store, "d", "runs/r", 16))
+    assert store.names("") == []
+    ingest([good], config, Destination(store, "d", "runs/r", 16))
+    assert store.names("runs/r")
