@@ -1,0 +1,120 @@
+"""Kill drivers, actors, raylets, nodes and whole clusters, at least thirty times over one run: the tables
+are those of an undisturbed run, byte for byte, and nothing that was committed is made again."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.runs import write_json
+from tests.pipeline.chaos_world import RDPT, Driver, Mischief, Nodes, committed, in_hand
+from tests.pipeline.conftest import config_tree, miniature_rows, table_bytes
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+SEED = int(os.environ.get("RDPT_CHAOS_SEED", "20512"))
+NUM_KILLS = 30
+NUM_BUCKETS = 48
+NUM_WORKERS = 2
+NUM_ROWS = 3000
+LARGEST_PART = 4 * NUM_ROWS // NUM_BUCKETS
+"""Traces; prompts are spread over the buckets by their hash."""
+
+
+def long_rows(count, repeat):
+    """Traces that take a while: several of the demo's, one after the other."""
+    rows = miniature_rows(0, 1280)
+    longer = []
+    for place in range(count):
+        some = [rows[(place * 7 + step * 13) % len(rows)] for step in range(repeat)]
+        thoughts, answers = zip(*(row["response"].split("</think>") for row in some), strict=True)
+        thought = "\n".join(text.replace("<think>", "").strip() for text in thoughts)
+        longer.append(
+            {
+                "prompt": f"{rows[place % 320]['prompt']} (case {place // 4})",
+                "response": f"<think>\n{thought}\n</think>\n\n{answers[-1].strip()}",
+            }
+        )
+    return longer
+
+
+def with_many_parts(folder, name="small"):
+    """A store whose next dataset lies over many buckets, so that it has many parts."""
+    root = Root(str(folder))
+    write_json(root, f"traces/{name}/dataset.json", {"num_buckets": NUM_BUCKETS})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A run that nobody disturbs, with a Ray of its own on this machine."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    tree = config_tree(folder, rows=long_rows(NUM_ROWS, repeat=6))
+    for role in ("teacher", "student"):
+        tree["models"][role] |= {"token_budget": 2048}
+    config = folder / "config.yaml"
+    config.write_text(yaml.safe_dump(tree))
+    store = with_many_parts(folder / "store")
+    told = subprocess.run(
+        [str(RDPT), "curate", str(config), f"store={store}", "--json"],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=True,
+    )
+    outcome = json.loads(told.stdout.strip().splitlines()[-1])
+    return config, outcome, table_bytes(SimpleNamespace(uri=outcome["run"]))
+
+
+@pytest.mark.timeout(1800)
+def test_thirty_kills_lose_nothing_and_redo_only_what_was_in_hand(undisturbed, tmp_path, capsys):
+    config, expected, tables = undisturbed
+    store = with_many_parts(tmp_path / "store")
+    nodes = Nodes(NUM_WORKERS)
+    mischief = Mischief(nodes, SEED)
+    rewritten, num_lost = {}, 0
+    nodes.start()
+    try:
+        drivers = [Driver(config, store, nodes.address, tmp_path / "log")]
+        while len(mischief.done) < NUM_KILLS:
+            wait_a_while(mischief, drivers[-1], store)
+            assert drivers[-1].is_running, f"it ended after {len(mischief.done)} kills"
+            rewritten |= committed(store)
+            num_lost += in_hand(store)
+            if mischief.strike(drivers[-1]):
+                drivers.append(Driver(config, store, nodes.address, tmp_path / "log"))
+        outcome = drivers[-1].outcome(timeout=900)
+    finally:
+        nodes.stop()
+
+    assert table_bytes(SimpleNamespace(uri=outcome["run"])) == tables
+    counts = ("rows_read", "selected", "rejected", "quarantined")
+    assert [outcome[name] for name in counts] == [expected[name] for name in counts]
+    now = committed(store)
+    assert {name: now[name] for name in rewritten} == rewritten, "a committed part was made again"
+    told = json.loads(Path(outcome["run"], "manifest.json").read_text())["facts"]["sessions"]
+    assert told["started"] == len(drivers)
+    again = sum(cost["read_again"] for cost in told["costs"])
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\nseed {SEED}: {len(mischief.done)} kills ({Counter(mischief.done)}), {len(drivers)}"
+            f" drivers, {num_lost} parts in hand at kills; {again} of"
+            f" {2 * expected['rows_read']} readings of a trace were made again\n"
+        )
+    assert again <= num_lost * LARGEST_PART
+
+
+def wait_a_while(mischief, driver, store):
+    """A random time, most of it while something is being committed."""
+    before, deadline = len(committed(store)), time.monotonic() + 25
+    while driver.is_running and len(committed(store)) == before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(mischief.random.uniform(0, 3))
