@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import ray
 
+from rdpt_ray.errors import RdptError
 from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.pipeline.attempts import Attempts, ScoreTraces
 from rdpt_ray.pipeline.demand import AllOf, Demand
@@ -158,11 +159,7 @@ class ScorePart:
         ledger: str | None = None,
         vitals: Any = None,
     ) -> None:
-        """Load the model; see `score` for the arguments. `vitals` listens to signs of life.
-
-        Raises:
-            ModelError: if it cannot be loaded.
-        """
+        """Load the model; see `score` for the arguments. `vitals` listens to signs of life."""
         self._store, self._dataset, self._model_key = store, dataset, identity.key
         self._keep, self._demand, self._ledger = model.keep_token_logprobs, demand, ledger
         self._attempts = Attempts(
@@ -175,22 +172,34 @@ class ScorePart:
         )
         self._pulse = Pulse(vitals, pass_s=model.pool.pass_limit_s, load_s=model.pool.load_limit_s)
         threads = num_threads(model.pool)
+        self._scorer: Scorer | RdptError
         with self._pulse.loading():
-            self._scorer = load(model, identity, num_threads=threads)
+            try:
+                self._scorer = load(model, identity, num_threads=threads)
+            except RdptError as error:
+                self._scorer = error  # raised by the first part: Ray would load again and again
         if isinstance(self._scorer, ModelScorer):
             self._scorer.after_pass = self._pulse.passed
         self._numerics = json.dumps(numerics(model, num_threads=threads), sort_keys=True)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Score and commit the parts of a batch (one, as the stage sends them)."""
+        """Score and commit the parts of a batch (one, as the stage sends them).
+
+        Raises:
+            ModelError: if the model could not be loaded.
+        """
+        if isinstance(self._scorer, RdptError):
+            raise self._scorer
         try:
-            return pa.Table.from_pylist([self._attempt(place) for place in batch.to_pylist()])
+            return pa.Table.from_pylist(
+                [self._attempt(place, self._scorer) for place in batch.to_pylist()]
+            )
         except SystemExit:
             # Ray takes it for the actor's own wish, never starts it anew, and hangs (2.60, ray#62746).
             os._exit(SELF_ENDED)
 
-    def _attempt(self, place: dict[str, Any]) -> dict[str, Any]:
-        with self._attempts.on(place["key"], self._scorer.tokens) as work:
+    def _attempt(self, place: dict[str, Any], scorer: Scorer) -> dict[str, Any]:
+        with self._attempts.on(place["key"], scorer.tokens) as work:
             if work is None:
                 return asdict(ScoredPart(place["key"], 0, 0, 0, 0, 0.0, is_left=True))
             with self._pulse.scoring():

@@ -9,6 +9,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from rdpt_ray.config import parse_config
@@ -182,7 +183,8 @@ def undisturbed(ingested, tmp_path_factory):
         session=session_name("run", "here"),
     )
     for part in parts:
-        actor._attempt({"bucket": part.bucket, "key": part.key, "token_files": []})
+        place = {"bucket": part.bucket, "key": part.key, "token_files": []}
+        actor(pa.Table.from_pylist([place]))
     return score_bytes(store)
 
 
