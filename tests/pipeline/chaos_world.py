@@ -58,6 +58,11 @@ class Nodes:
         self.cluster.remove_node(node, allow_graceful=False)
         self.workers[place] = self._worker()
 
+    def actors(self):
+        """Processes of scoring actors, by their numbers."""
+        nodes = [self.cluster.head_node, *self.workers]
+        return scoring(process for node in nodes for process in node_processes(node))
+
     def stop(self):
         """Everything ends at once."""
         if self.cluster is None:
@@ -86,14 +91,14 @@ def node_processes(node):
     return found
 
 
-def actors(name="ScorePart"):
-    """Processes of scoring actors, on all nodes."""
+def scoring(processes):
+    """Those that host a model, by their numbers."""
     found = []
-    for process in psutil.process_iter(["cmdline"]):
+    for process in processes:
         with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-            if name in " ".join(process.info["cmdline"] or []):
+            if "ScorePart" in " ".join(process.cmdline()):
                 found.append(process)
-    return found
+    return sorted(found, key=lambda process: process.pid)
 
 
 class Driver:
@@ -139,7 +144,7 @@ class Mischief:
         kinds = {"driver": 5, "actor": 12, "raylet": 4, "worker": 4, "cluster": 1}
         kind = self.random.choices(list(kinds), list(kinds.values()))[0]
         if kind == "actor":
-            found = sorted(actors(), key=lambda process: process.pid)
+            found = self._nodes.actors()
             if not found:
                 return False  # none is at work now; nothing was killed
             with suppress(psutil.NoSuchProcess):

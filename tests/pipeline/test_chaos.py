@@ -31,7 +31,7 @@ LARGEST_PART = 4 * NUM_ROWS // NUM_BUCKETS
 
 def long_rows(count, repeat):
     """Traces that take a while: several of the demo's, one after the other."""
-    rows = miniature_rows(0, 1280)
+    rows = miniature_rows(0, 640)
     longer = []
     for place in range(count):
         some = [rows[(place * 7 + step * 13) % len(rows)] for step in range(repeat)]
