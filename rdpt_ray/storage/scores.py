@@ -121,9 +121,7 @@ def read_partial(
     return held
 
 
-def read_held(
-    root: Root, model_key: str, key: str, trace_ids: Sequence[str]
-) -> dict[str, Scores]:
+def read_held(root: Root, model_key: str, key: str, trace_ids: Sequence[str]) -> dict[str, Scores]:
     """trace_id -> what a model has read of it, of all traces of a part that it has begun.
 
     Raises:
@@ -154,13 +152,15 @@ def write_scores(
         rows: Scores of the traces that the model has read or begun now, in any order.
     """
     held = {row["trace_id"]: row for row in rows}
+    facts = {"model": model_key}
     if len(held) == len(trace_ids) and not any(map(is_pruned, rows)):
         table = pa.Table.from_pylist([held[trace_id] for trace_id in trace_ids], schema=SCORES)
-        root.write_table(score_name(model_key, key), table)
+        root.write_table(score_name(model_key, key), table, facts)
     elif held:
         ordered = [held[trace_id] for trace_id in trace_ids if trace_id in held]
         table = pa.Table.from_pylist(ordered, schema=SCORES)
-        root.write_table(f"{partial_folder(model_key, key)}/{_digest(ordered)}.parquet", table)
+        name = f"{partial_folder(model_key, key)}/{_digest(ordered)}.parquet"
+        root.write_table(name, table, facts)
 
 
 def _digest(rows: Sequence[Scores]) -> str:

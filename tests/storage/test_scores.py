@@ -145,3 +145,10 @@ def test_an_error_and_a_trace_given_up_at_once_have_files_of_their_own(root):
     for rows in ([failed], [given_up]):
         write_scores(root, "model", "key", IDS, rows)
     assert read_partial(root, "model", "key", IDS)["a"] == failed
+
+
+@pytest.mark.parametrize("rows", [[row("a"), row("b")], [row("a")]], ids=["whole", "piece"])
+def test_a_file_says_whose_scores_it_holds(root, rows):
+    write_scores(root, "model", "key", IDS, rows)
+    (name,) = root.names("")
+    assert root.read_table(name).schema.metadata == {b"model": b"model"}
