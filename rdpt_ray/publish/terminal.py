@@ -9,7 +9,7 @@ from rich.text import Text
 from rdpt_ray.method.comparison_figures import length_figures
 from rdpt_ray.method.summary import Summary
 from rdpt_ray.publish import findings
-from rdpt_ray.publish.facts import ModelFacts, RunFacts
+from rdpt_ray.publish.facts import ModelFacts, RunFacts, SessionFacts
 from rdpt_ray.publish.findings_answers import verified
 from rdpt_ray.publish.untrusted import shorten, visible
 
@@ -69,7 +69,7 @@ def outcome_table(summary: Summary, facts: RunFacts) -> Table:
 
 
 def _more(summary: Summary, facts: RunFacts) -> Iterator[tuple[str, str, str]]:
-    """Lines for what not every run has: pruning, verification, beta: auto, and how much is length."""
+    """Lines for what not every run has: pruning, verification, beta: auto, length, kills, damage."""
     if summary.pruned or facts.prune:
         unread = summary.chars_unread / max(summary.chars_to_read, 1)
         rounding = "" if facts.prune_exact is None else "; same selection up to rounding"
@@ -103,6 +103,22 @@ def _more(summary: Summary, facts: RunFacts) -> Iterator[tuple[str, str, str]]:
             _decimal(length.sentences),
             f"r(Teacher count, sentences), within prompts {within}: the known confounder{read}",
         )
+    yield from _history(facts.sessions)
+
+
+def _history(sessions: SessionFacts | None) -> Iterator[tuple[str, str, str]]:
+    """Lines for a run that did not go through in one start, or met damaged files."""
+    if sessions is None:
+        return
+    if sessions.started > 1:
+        share = sessions.read_again / max(sessions.read, 1)
+        yield (
+            "started",
+            f"{sessions.started:,}",
+            f"times; {sessions.read_again:,} of {sessions.read:,} readings made again ({share:.1%})",
+        )
+    if sessions.damaged:
+        yield ("damaged", f"{sessions.damaged:,}", "files of the store set aside and made again")
 
 
 def _work(model: ModelFacts) -> str:

@@ -5,7 +5,7 @@ from io import StringIO
 from rich.console import Console
 
 from rdpt_ray.method.summary import Summary
-from rdpt_ray.publish.facts import BetaFacts, VerifyFacts
+from rdpt_ray.publish.facts import BetaFacts, RoleCost, SessionFacts, VerifyFacts
 from rdpt_ray.publish.terminal import print_outcome
 
 LONG_PATH = "s3://bucket/" + "a-long-folder/" * 12 + "report/index.html"
@@ -35,6 +35,18 @@ def test_the_whole_outcome(summary, facts):
         "report",
         LONG_PATH,
     ]
+
+
+def test_kills_and_damage_are_told(summary, facts):
+    costs = (
+        RoleCost("student", 12, 900, 10_000, 12.5, 36),
+        RoleCost("teacher", 12, 900, 10_000, 99.5, 0),
+    )
+    once = replace(facts, sessions=SessionFacts(1, costs))
+    assert not [line for line in printed(summary, once) if line.startswith(("started", "damaged"))]
+    lines = printed(summary, replace(facts, sessions=SessionFacts(3, costs, damaged=2)))
+    assert "started                 3  times; 36 of 1,800 readings made again (2.0%)" in lines
+    assert "damaged                 2  files of the store set aside and made again" in lines
 
 
 def test_the_table_fits_80_columns_whatever_the_reasons(summary, facts):
