@@ -1,5 +1,6 @@
 """A job as it begins: its input listed, its models pinned, its run named; nothing is read or scored yet."""
 
+import json
 import secrets
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -106,9 +107,9 @@ def ingest_input(job: Job, session: AtWork) -> list[IngestedBucket]:
     Raises:
         InputError: if no row can be used, with how many there are and the first fault.
     """
-    record = f"{job.folder}/{INGESTED}"
-    if job.store.exists(record):
-        return [IngestedBucket(**bucket) for bucket in read_json(job.store, record)]
+    known = ingested(job)
+    if known is not None:
+        return known
     to = Destination(
         job.store, job.config.name, job.folder, _dataset_buckets(job), job.config.split.unit
     )
@@ -117,8 +118,19 @@ def ingest_input(job: Job, session: AtWork) -> list[IngestedBucket]:
         advance(len(job.files), "files")
     if not any(bucket.parts for bucket in buckets):
         raise InputError(_nothing_left(buckets, job))
-    write_json(job.store, record, [asdict(bucket) for bucket in buckets])
+    write_json(job.store, f"{job.folder}/{INGESTED}", [asdict(bucket) for bucket in buckets])
     return buckets
+
+
+def ingested(job: Job) -> list[IngestedBucket] | None:
+    """What an earlier start of this run ingested; None if none did, or its record is damaged."""
+    record = f"{job.folder}/{INGESTED}"
+    if not job.store.exists(record):
+        return None
+    try:
+        return [IngestedBucket(**bucket) for bucket in json.loads(job.store.read_bytes(record))]
+    except (ValueError, TypeError):
+        return None
 
 
 def parts_of(buckets: Sequence[IngestedBucket]) -> list[Part]:

@@ -8,11 +8,12 @@ is not read twice at a time, and until it is committed what is there tells how o
 finished. A maker that was wrongly given up does no harm: it commits the same scores.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from rdpt_ray.storage.files import Root
-from rdpt_ray.storage.runs import canonical_json, parsed, write_json
+from rdpt_ray.storage.runs import canonical_json, write_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,20 @@ def read_attempts(root: Root, model_key: str, part_key: str) -> list[tuple[str, 
     """The names and records of a part's attempts, the first one first.
 
     Raises:
-        StoreError: naming the file, if one is damaged.
+        StoreError: if they cannot be read.
     """
     start = f"{attempts_folder(model_key)}/{part_key}-"
     names = [name for name in root.names(attempts_folder(model_key)) if name.startswith(start)]
     found = root.read_many(names)  # one that is released meanwhile is left out
-    return [(name, Attempt(**parsed(root, name, found[name]))) for name in names if name in found]
+    return [(name, _attempt(found[name])) for name in names if name in found]
+
+
+def _attempt(content: bytes) -> Attempt:
+    """A record; one that is damaged says only that somebody tried, and nobody waits for it."""
+    try:
+        return Attempt(**json.loads(content))
+    except (ValueError, TypeError):
+        return Attempt("runs//sessions/", "", "")
 
 
 def hold(

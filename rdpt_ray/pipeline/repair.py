@@ -1,0 +1,180 @@
+"""What a job finds in its store is looked at before it is relied on, and set aside if it is damaged.
+
+Everything derived is made again by the stages that make it anyway: traces from the input, scores by the
+models. So one file that a disk spoilt costs its part, not the run. A fresh store has nothing to look at.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import ray
+
+from rdpt_ray.errors import StoreError
+from rdpt_ray.method.verifiers import verifier_id
+from rdpt_ray.pipeline.job import Job, ingested
+from rdpt_ray.pipeline.session import AtWork
+from rdpt_ray.storage.damage import Damage, set_aside
+from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.part_checks import check_derived, check_scores, open_part
+from rdpt_ray.storage.places import Place, place_of
+from rdpt_ray.storage.runs import INGESTED
+from rdpt_ray.storage.score_checks import shape_of
+from rdpt_ray.storage.token_scores import token_name
+
+MAX_TOLD = 5
+"""Damaged files named one by one; the rest is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relied:
+    """What a run relies on beside the traces; the same for every part."""
+
+    store: Root
+    dataset: str
+    signals: Mapping[str, tuple[str, ...]]
+    """Model-key -> what it measures beside log-probabilities."""
+    verdicts: Mapping[str, list[str]]
+    """Part-key -> files of verdicts on its answers."""
+
+
+def repair(job: Job, session: AtWork) -> int:
+    """Set aside every damaged file that the run would rely on, and ingest again what that takes away.
+
+    Args:
+        job: The job; nothing of it has begun.
+        session: For whom this is done.
+
+    Returns:
+        How many files were damaged.
+
+    Raises:
+        StoreError: if a file cannot be read at all.
+    """
+    places = _parts(job)
+    relied = Relied(
+        job.store,
+        job.config.name,
+        {identity.key: identity.signals for identity in job.identities.values()},
+        _verdicts(job),
+    )
+    kinds: Counter[str] = Counter()
+    if places:
+        with session.stage("check store", len(places)) as advance:
+            for found in _over(places, relied):
+                advance(1, "parts")
+                for damage in found:
+                    _tell(damage, session, kinds)
+    known = ingested(job)
+    if known is not None and (kinds["part"] or _lacks(job, places)):
+        job.store.delete(f"{job.folder}/{INGESTED}")
+    return kinds.total()
+
+
+def _parts(job: Job) -> list[Place]:
+    """The parts that are there: the run's own, or before it is ingested all of the dataset."""
+    folder = f"traces/{job.config.name}"
+    found = [place_of(name) for name in job.store.names(folder)]
+    known = ingested(job)
+    own = None if known is None else {key for bucket in known for key in bucket.parts}
+    return [
+        place
+        for place in found
+        if place is not None and place.kind == "part" and (own is None or place.part in own)
+    ]
+
+
+def _verdicts(job: Job) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    if job.config.verify is not None:
+        for name in job.store.names(f"verified/{verifier_id(job.config.verify.method)}"):
+            place = place_of(name)
+            if place is not None:
+                found.setdefault(place.part, []).append(name)
+    return found
+
+
+def _lacks(job: Job, places: list[Place]) -> bool:
+    """Whether a part of the run is not there."""
+    held = {place.part for place in places}
+    return any(key not in held for bucket in ingested(job) or [] for key in bucket.parts)
+
+
+def _tell(damage: Mapping[str, str], session: AtWork, kinds: Counter[str]) -> None:
+    kinds[damage["kind"]] += 1
+    if kinds.total() <= MAX_TOLD:
+        session.console.print(
+            f"damaged: {damage['file']}: expected {damage['expected']}, found {damage['found']};"
+            " set aside, and made again",
+            highlight=False,
+            markup=False,
+        )
+
+
+def _over(places: list[Place], relied: Relied) -> Iterator[list[dict[str, str]]]:
+    """The damage of every part, part by part, in tasks."""
+    items = ray.data.from_items(
+        [{"bucket": place.bucket, "key": place.part} for place in places],
+        override_num_blocks=min(len(places), max(16, len(places) // 8)),
+    )
+    body: Any = partial(check_parts, relied=relied)
+    checked = items.map_batches(body, batch_size=1, batch_format="pyarrow", num_cpus=1)
+    for row in checked.iter_rows():
+        yield row["damage"]
+
+
+_DAMAGE = pa.list_(
+    pa.struct([(name, pa.string()) for name in ("kind", "file", "expected", "found")])
+)
+
+
+def check_parts(batch: pa.Table, *, relied: Relied) -> pa.Table:
+    """Body of the tasks: look at the parts of a batch, and set aside what is damaged."""
+    told = [
+        [_set_aside(damage, relied.store) for damage in _first_of_each(check(row, relied))]
+        for row in batch.to_pylist()
+    ]
+    return pa.table({"damage": pa.array(told, _DAMAGE)})
+
+
+def check(row: Mapping[str, Any], relied: Relied) -> list[Damage]:
+    """What is damaged of a part and of what was made of it."""
+    bucket, key = row["bucket"], row["key"]
+    table, found = open_part(relied.store, relied.dataset, bucket, key)
+    if table is None:
+        return found
+    shape = shape_of(table)
+    for model_key, signals in relied.signals.items():
+        found += check_scores(relied.store, model_key, key, table, signals)
+        name = token_name(model_key, relied.dataset, bucket, key)
+        if relied.store.exists(name):
+            place = Place("tokens", model_key, relied.dataset, bucket, key)
+            found += check_derived(relied.store, name, place, shape, signals)
+    for name in relied.verdicts.get(key, []):
+        place = Place("verified", name.split("/")[1], part=key)
+        found += check_derived(relied.store, name, place, shape)
+    return found
+
+
+def _first_of_each(found: list[Damage]) -> list[Damage]:
+    """One finding per file."""
+    return list({damage.file: damage for damage in reversed(found)}.values())
+
+
+def _set_aside(damage: Damage, store: Root) -> dict[str, str]:
+    place = place_of(damage.file)
+    if not damage.is_derived or place is None:
+        raise StoreError(
+            f"{store.show(damage.file)}: expected {damage.expected}, found {damage.found};"
+            f" {damage.remedy}"
+        )
+    set_aside(store, damage.file)
+    return {
+        "kind": place.kind,
+        "file": store.show(damage.file),
+        "expected": damage.expected,
+        "found": damage.found,
+    }
