@@ -106,11 +106,11 @@ class Driver:
 
     def __init__(self, config, store, address, log, *overrides):
         environment = os.environ | {"RAY_ADDRESS": address}
-        self._log = log
-        with log.open("ab") as stderr:
+        self._log, self._told = log, log.with_suffix(".json")
+        with log.open("ab") as stderr, self._told.open("wb") as stdout:
             self.process = subprocess.Popen(
                 [str(RDPT), "curate", str(config), f"store={store}", *overrides, "--json"],
-                stdout=subprocess.PIPE,
+                stdout=stdout,
                 stderr=stderr,
                 env=environment,
             )
@@ -125,9 +125,9 @@ class Driver:
 
     def outcome(self, timeout):
         """What it printed as JSON, once it is done."""
-        stdout, _ = self.process.communicate(timeout=timeout)
+        self.process.wait(timeout)
         assert self.process.returncode == 0, self._log.read_text()[-3000:]
-        return json.loads(stdout.strip().splitlines()[-1])
+        return json.loads(self._told.read_text().strip().splitlines()[-1])
 
 
 class Mischief:
