@@ -64,6 +64,7 @@ def audit(plan: AuditPlan, advance: Callable[[int, str], None] = lambda *_: None
         found.damage += check_run(run, plan.names, rows)
     found.notes += _orphans(plan)
     _missing(plan, found)
+    found.damage.sort(key=lambda each: each.file)
     return found
 
 

@@ -126,11 +126,10 @@ def check_run(run: RunRecord, names: Collection[str], rows: Mapping[str, int]) -
     missing = sorted(expected.keys() - set(names))
     found = [each for name in missing for each in damages(name, [(expected[name], "no file")])]
     found += _check_drops(run, rows)
-    for bucket in run.ingested or []:
-        found += _check_bucket(run, bucket, rows)
-    if run.manifest is not None:
-        found += damages(f"{run.folder}/{MANIFEST}", _check_counts(run, run.manifest, rows))
-    return found
+    wrong = [each for told in run.ingested or [] for each in _check_bucket(run, told, rows)]
+    if run.manifest is not None and not wrong:  # else the manifest is not to blame
+        wrong = damages(f"{run.folder}/{MANIFEST}", _check_counts(run, run.manifest, rows))
+    return found + wrong
 
 
 def _tables_of(run: RunRecord) -> list[str]:

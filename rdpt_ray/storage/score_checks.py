@@ -134,10 +134,8 @@ def _check_numbers(table: pa.Table) -> list[Finding]:
     sums, tokens, first = (_entries(table, name) for name in NEEDED)
     if not len(sums) == len(tokens) == len(first):
         return [("lists of the same lengths", f"{len(sums)}, {len(tokens)}, {len(first)} entries")]
-    pruned = np.repeat(
-        [_is_pruned(each) for each in table.column("error").to_pylist()],
-        num_items(table.column("num_tokens").combine_chunks()),
-    )
+    given_up = np.array([_is_pruned(each) for each in table.column("error").to_pylist()], bool)
+    pruned = np.repeat(given_up, num_items(table.column("num_tokens").combine_chunks()))
     if (np.isnan(tokens) & ~pruned).any() or (tokens < 0).any():
         return [("a number of tokens for every sentence", "a null or negative one")]
     findings: list[Finding] = []
