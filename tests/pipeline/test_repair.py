@@ -1,0 +1,133 @@
+"""A store that a disk spoilt: every damaged file is set aside and made again; the run comes out the same."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rdpt_ray.config import parse_config
+from rdpt_ray.errors import StoreError
+from rdpt_ray.pipeline.job import open_job
+from rdpt_ray.pipeline.repair import Relied, check
+from rdpt_ray.storage.damage import DAMAGED
+from rdpt_ray.storage.files import Root
+from tests.pipeline.conftest import config_tree, miniature_rows, run, table_bytes
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module")
+def finished(ray_cluster, tmp_path_factory):
+    """A finished run, its config and its tables."""
+    folder = tmp_path_factory.mktemp("finished")
+    tree = config_tree(folder, rows=miniature_rows(0, 40))
+    tree["verify"] = {"method": "numeric", "overwrite": True}
+    tree["models"]["teacher"]["keep_token_logprobs"] = True
+    done = run(tree)
+    return tree, table_bytes(done), done
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of its store, in which the run is not finished."""
+    tree, tables, done = finished
+    store = tmp_path / "store"
+    shutil.copytree(tree["store"], store)
+    for path in store.glob("runs/*/manifest.json"):
+        path.unlink()
+    return {**tree, "store": str(store)}, store, tables, done
+
+
+def flip(path):
+    """One bit, in the middle of the first column's first page."""
+    content = bytearray(path.read_bytes())
+    content[60] ^= 1
+    path.write_bytes(content)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def swap(path):
+    """The content of another file of the same folder."""
+    other = next(each for each in sorted(path.parent.iterdir()) if each != path)
+    path.write_bytes(other.read_bytes())
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+DAMAGES = [flip, cut, swap, empty]
+FILES = [
+    "traces/small/bucket=*/*.parquet",
+    "scores/teacher*/*.parquet",
+    "scores/student*/*.parquet",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_whatever_is_damaged_is_set_aside_and_made_again(copied, damage):
+    tree, store, tables, done = copied
+    spoilt = [sorted(store.glob(pattern))[0] for pattern in FILES]
+    if damage is swap:
+        spoilt = spoilt[1:]  # a bucket may hold a single part
+    for path in spoilt:
+        damage(path)
+    again = run(tree)
+    assert table_bytes(again) == tables
+    assert again.facts.sessions.damaged == len(spoilt)
+    aside = {path.relative_to(store / DAMAGED) for path in (store / DAMAGED).rglob("*.parquet")}
+    assert aside == {path.relative_to(store) for path in spoilt}
+    assert 0 < again.to_json()["scored"]["teacher"] < done.to_json()["scored"]["teacher"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_tokens_and_verdicts_too_and_a_part_that_is_gone(copied):
+    tree, store, tables, _ = copied
+    spoilt = [
+        next(store.glob("tokens/*/small/*/*.parquet")),
+        next(store.glob("verified/*/*.parquet")),
+    ]
+    for path in spoilt:
+        flip(path)
+    gone = sorted(store.glob("traces/small/bucket=*/*.parquet"))[-1]
+    gone.unlink()
+    again = run(tree)
+    assert table_bytes(again) == tables
+    assert again.facts.sessions.damaged == 2
+    assert gone.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_record_of_ingestion_that_is_no_json_is_written_again(copied):
+    tree, store, tables, _ = copied
+    (record,) = store.glob("runs/*/ingested.json")
+    record.write_text('[{"bucket": 0, "num_ro')
+    assert table_bytes(run(tree)) == tables
+
+
+def test_a_sound_store_has_no_damage(finished):
+    tree, _, _ = finished
+    job = open_job(parse_config(tree), "curate")
+    signals = {identity.key: identity.signals for identity in job.identities.values()}
+    relied = Relied(job.store, "small", signals, {})
+    names = job.store.names("traces/small")
+    rows = [
+        {"bucket": int(Path(name).parent.name.split("=")[1]), "key": Path(name).stem}
+        for name in names
+        if name.endswith(".parquet")
+    ]
+    assert rows
+    assert [damage for row in rows for damage in check(row, relied)] == []
+
+
+def test_a_store_that_cannot_be_read_is_not_called_damaged(tmp_path):
+    relied = Relied(Root(str(tmp_path)), "small", {}, {})
+    with pytest.raises(StoreError, match="cannot be read"):
+        check({"bucket": 0, "key": "0" * 32}, relied)
