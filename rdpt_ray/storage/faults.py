@@ -4,7 +4,7 @@ REASONS = {
     "empty_file": "the file has zero bytes",
     "corrupt_file": "the file is cut off, damaged or not what its ending says; the rest is not read",
     "corrupt_row_group": "the Parquet footer is readable, but the row group that holds this row is not",
-    "compression_bomb": "the file unpacks to an absurd multiple of its size; the rest of it is not read",
+    "compression_bomb": "the file or row group unpacks to an absurd size; the rest of it is not read",
     "malformed_json": "the line is not valid JSON, or the file ends inside it",
     "not_an_object": "the line is valid JSON but not an object",
     "duplicate_key": "an object, or the file's schema, names the same key twice",
@@ -37,6 +37,16 @@ MAX_DETAIL_CHARS = 300
 
 MAX_ROW_BYTES = 32 << 20
 """Larger rows are not traces: at 4 bytes per token this is 8 million tokens."""
+
+_BOMB_FLOOR_BYTES = 64 << 20
+_BOMB_RATIO = 500
+"""Text packs 3 to 10 times, the worst log files 100 times; gzip ends at 1032, zstd beyond 10^4, and
+Parquet nowhere."""
+
+
+def is_bomb(unpacked: int, packed: int) -> bool:
+    """Whether so many bytes of a file have come to an absurd number of unpacked ones."""
+    return unpacked > _BOMB_FLOOR_BYTES and unpacked > _BOMB_RATIO * packed
 
 
 class Fault(ValueError):

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import pyarrow as pa
 
 from rdpt_ray.storage.columns import ColumnNames, Row, explain_missing, missing_columns
-from rdpt_ray.storage.faults import MAX_ROW_BYTES, Fault
+from rdpt_ray.storage.faults import MAX_ROW_BYTES, Fault, is_bomb
 from rdpt_ray.storage.sources import Compression, Source
 
 _CHUNK_BYTES = 1 << 18
@@ -26,10 +26,6 @@ _JSON_TYPES = {
     bool: "a boolean",
     type(None): "null",
 }
-
-_BOMB_FLOOR_BYTES = 64 << 20
-_BOMB_RATIO = 500
-"""Text packs 3 to 10 times, the worst log files 100 times; gzip ends at 1032, zstd beyond 10^4."""
 
 
 def read_jsonl(
@@ -115,7 +111,7 @@ def unpack(source: Source, compression: Compression) -> Iterator[bytes]:
         if not chunk:
             return
         num_bytes += len(chunk)
-        if num_bytes > _BOMB_FLOOR_BYTES and num_bytes > _BOMB_RATIO * source.tell():
+        if is_bomb(num_bytes, source.tell()):
             detail = f"{source.tell()} bytes of the file unpack to more than {num_bytes}"
             raise Fault("compression_bomb", detail=detail)
         yield chunk
@@ -130,6 +126,9 @@ def split_lines(chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes | None]]:
     held: list[bytes] = []
     size = number = 0
     for chunk in chunks:
+        if not size and not chunk.strip(b"\n"):  # padding, in some files gigabytes of it
+            number += len(chunk)
+            continue
         *ends, tail = chunk.split(b"\n")
         for end in ends:
             if end or size:

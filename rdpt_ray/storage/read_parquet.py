@@ -1,24 +1,29 @@
 """A Parquet file -> one raw row or fault per row, a few rows at a time."""
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rdpt_ray.storage.bounded_memory import bounded_memory
 from rdpt_ray.storage.columns import ColumnNames, Row, check_schema
-from rdpt_ray.storage.faults import MAX_ROW_BYTES, Fault
+from rdpt_ray.storage.faults import MAX_ROW_BYTES, Fault, is_bomb
+from rdpt_ray.storage.row_sizes import row_sizes
 from rdpt_ray.storage.sources import Source
 
 _DAMAGE = (pa.ArrowException, ValueError, OverflowError)
 """What pyarrow raises for damaged bytes, beside OSError; found by flipping bytes of valid files."""
 
 _MAX_BATCH_ROWS = 64
-_BATCH_BYTES = 1 << 30
-"""Bounds what a batch decodes to, even where one dictionary entry stands for every row: a file of 305
-bytes can hold 20 GB of text and say 1 MB in its footer."""
+_BATCH_BYTES = 256 << 20
+"""About what a batch decodes to, even where one dictionary entry stands for every row."""
+
+_DECODER_BYTES = 2 << 30
+"""What decoding one batch may allocate. Rows are of 32 MiB at most and writers cut pages at 1 to 100 MB; a
+file of 600 bytes can ask for more than any machine has."""
 
 _MAX_FAULTS = 1 << 20
 """A damaged footer can claim any number of rows; above this, it counts as unknown."""
@@ -28,7 +33,9 @@ def read_parquet(source: Source, names: ColumnNames, *, limit: int | None = None
     """Read the rows of a Parquet file in order, decoding at most 64 at a time.
 
     A file whose footer cannot be read is one fault for the file as a whole. A row group that cannot
-    be decoded is one fault for each of its rows that was not read before; the others are read.
+    be decoded, or not within 2 GiB, is one fault for each of its rows that was not read before; the
+    others are read. A file whose rows come to an absurd multiple of its size is read up to there, and
+    every row behind is a fault.
 
     Args:
         source: The open file.
@@ -66,38 +73,67 @@ def _read(source: Source, names: ColumnNames) -> Iterator[Row]:
     except Fault as fault:
         yield None, fault
         return
+    groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    try:
+        columns = check_schema(names, file.schema_arrow)
+    except Fault as fault:
+        yield from _fault_each(fault, 0, sum(groups))
+        return
+    packed, unpacked = source.seek(0, 2), 0
     first = 0
-    for group in range(file.num_row_groups):
-        num_rows = file.metadata.row_group(group).num_rows
-        try:
-            columns = check_schema(names, file.schema_arrow)
-        except Fault as fault:
-            yield from _fault_each(fault, first, num_rows)
-        else:
-            yield from _read_group(file, group, first, columns, source)
+    for group, num_rows in enumerate(groups):
+        for row, values, num_bytes in _read_group(file, group, first, columns, source):
+            unpacked += num_bytes
+            if row is not None and is_bomb(unpacked, packed):
+                detail = f"{packed} bytes of the file unpack to more than {unpacked}"
+                fault = Fault("compression_bomb", detail=detail)
+                yield from _fault_each(fault, row, sum(groups) - row)
+                return
+            yield row, values
         first += num_rows
 
 
 def _read_group(
     file: pq.ParquetFile, group: int, first: int, columns: dict[str, str], source: Source
-) -> Iterator[Row]:
+) -> Iterator[tuple[int | None, dict[str, Any] | Fault, int]]:
+    """The rows of one row group, and how many bytes each was decoded to."""
     metadata = file.metadata.row_group(group)
     num_rows = metadata.num_rows
     batch_size = max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES // max(1, metadata.total_byte_size)))
-    batches = file.iter_batches(
-        batch_size, row_groups=[group], columns=list(columns.values()), use_threads=False
-    )
     done = 0
-    detail = f"row group {group} holds fewer rows than the footer says"
+    fault = Fault(
+        "corrupt_row_group", detail=f"row group {group} holds fewer rows than the footer says"
+    )
     try:
-        for batch in batches:
-            for values in islice(_rows(batch, columns), num_rows - done):
-                yield first + done, values
+        batches = file.iter_batches(
+            batch_size, row_groups=[group], columns=list(columns.values()), use_threads=False
+        )
+        for batch, sizes in decode(batches):
+            for values, num_bytes in islice(_rows(batch, sizes, columns), num_rows - done):
+                yield first + done, values, num_bytes
                 done += 1
+    except MemoryError as error:
+        detail = f"row group {group} needs more than {_DECODER_BYTES} bytes to be decoded: {error}"
+        fault = Fault("compression_bomb", detail=detail)
     except (OSError, *_DAMAGE) as error:
         source.raise_failure()
-        detail = f"row group {group}: {error}"
-    yield from _fault_each(Fault("corrupt_row_group", detail=detail), first + done, num_rows - done)
+        fault = Fault("corrupt_row_group", detail=f"row group {group}: {error}")
+    for row, values in _fault_each(fault, first + done, num_rows - done):
+        yield row, values, 0
+
+
+def decode(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+    """Each batch with the size of each of its rows (`row_sizes`), made within 2 GiB.
+
+    Raises:
+        MemoryError: if that is not enough.
+    """
+    while True:
+        with bounded_memory(_DECODER_BYTES):
+            if (batch := next(batches, None)) is None:
+                return
+            sizes = sum(map(row_sizes, batch.columns), np.zeros(batch.num_rows, np.int64))
+        yield batch, sizes
 
 
 def _fault_each(fault: Fault, first: int, num_rows: int) -> Iterator[Row]:
@@ -108,26 +144,34 @@ def _fault_each(fault: Fault, first: int, num_rows: int) -> Iterator[Row]:
             yield row, fault
 
 
-def _rows(batch: pa.RecordBatch, columns: dict[str, str]) -> Iterator[dict[str, Any] | Fault]:
-    heavy = batch.nbytes > MAX_ROW_BYTES
-    decoded = [_decode(batch.column(column), column) for column in columns.values()]
-    for values in zip(*decoded, strict=True):
-        record = dict(zip(columns, values, strict=True))
-        fault = next((value for value in values if isinstance(value, Fault)), None)
-        if fault is None and heavy:
-            fault = _too_long(record)
-        yield record if fault is None else fault
+def _rows(
+    batch: pa.RecordBatch, sizes: np.ndarray, columns: dict[str, str]
+) -> Iterator[tuple[dict[str, Any] | Fault, int]]:
+    """Each row and its size, as Python values: all at once, or one by one where they are heavy."""
+    step = max(1, len(sizes)) if sizes.sum() <= MAX_ROW_BYTES else 1
+    for first in range(0, len(sizes), step):
+        if sizes[first] > MAX_ROW_BYTES:
+            detail = f"the row has {sizes[first]} bytes, more than {MAX_ROW_BYTES}"
+            yield Fault("too_long", detail=detail), 0
+            continue
+        here = sizes[first : first + step].tolist()
+        part = batch.slice(first, step)
+        decoded = [_values(part.column(column), column) for column in columns.values()]
+        for row, num_bytes in enumerate(here):
+            values = [column[row] for column in decoded]
+            fault = next((value for value in values if isinstance(value, Fault)), None)
+            yield fault or dict(zip(columns, values, strict=True)), num_bytes
 
 
-def _decode(column: pa.Array, name: str) -> list[Any]:
+def _values(column: pa.Array, name: str) -> list[Any]:
     """Python values; a Fault in place of each that has none."""
     try:
         return column.to_pylist()
     except _DAMAGE:
-        return [_decode_one(scalar, name) for scalar in column]
+        return [_value(scalar, name) for scalar in column]
 
 
-def _decode_one(scalar: pa.Scalar, name: str) -> Any:
+def _value(scalar: pa.Scalar, name: str) -> Any:
     try:
         return scalar.as_py()
     except UnicodeDecodeError as error:
@@ -136,10 +180,3 @@ def _decode_one(scalar: pa.Scalar, name: str) -> Any:
         return Fault("invalid_utf8", name, detail)
     except _DAMAGE as error:
         return Fault("unreadable_value", name, str(error))
-
-
-def _too_long(record: dict[str, Any]) -> Fault | None:
-    num_bytes = len(json.dumps(record, ensure_ascii=False, default=str).encode())
-    if num_bytes <= MAX_ROW_BYTES:
-        return None
-    return Fault("too_long", detail=f"the row has {num_bytes} bytes, more than {MAX_ROW_BYTES}")

@@ -13,7 +13,7 @@ from pyarrow import types
 from rdpt_ray.errors import InputError
 from rdpt_ray.storage.faults import Fault
 from rdpt_ray.storage.read_jsonl import parse_json, split_lines, unpack
-from rdpt_ray.storage.read_parquet import open_parquet
+from rdpt_ray.storage.read_parquet import decode, open_parquet
 from rdpt_ray.storage.recorded import RecordSpec
 from rdpt_ray.storage.schemas import RECORDS
 from rdpt_ray.storage.sources import InputFile, Source, open_input
@@ -82,13 +82,13 @@ def _parquet_rows(file: InputFile, source: Source, spec: RecordSpec) -> Iterator
     columns = [spec.id_column, spec.tokens_column, spec.logprobs_column]
     try:
         batches = open_parquet(source).iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
-        for batch in batches:
+        for batch, _ in decode(batches):
             values = (batch.column(column).to_pylist() for column in columns)
             for identity, token_ids, logprobs in zip(*values, strict=True):
                 yield _row(identity, token_ids, logprobs)
     except Fault as fault:
         yield _unreadable(file, fault)
-    except (OSError, pa.ArrowException, ValueError, KeyError) as error:
+    except (OSError, pa.ArrowException, MemoryError, ValueError, KeyError) as error:
         source.raise_failure()
         yield _unreadable(file, Fault("corrupt_file", detail=str(error)))
 

@@ -19,7 +19,7 @@ def test_every_reason_is_snake_case_and_explained(reason):
 def test_the_documentation_lists_every_reason_in_the_same_words():
     documented = (Path(__file__).parents[2] / "docs/data.md").read_text()
     _, _, table = documented.partition("While ingesting:\n\n| code | meaning |\n| --- | --- |\n")
-    rows = [line for line in table.partition("\n\n")[0].splitlines()]
+    rows = table.partition("\n\n")[0].splitlines()
     assert rows == [f"| {reason} | {meaning} |" for reason, meaning in REASONS.items()]
 
 
