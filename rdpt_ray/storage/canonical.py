@@ -23,7 +23,7 @@ class Trace:
         answer_start: Where the answer starts in `response`, in characters.
         complete: The reasoning is closed and the answer is not cut.
         metadata: Canonical JSON; the others are as in the input. All may be None.
-        num_bytes: Size of prompt and response in UTF-8.
+        num_bytes: Size of all this text in UTF-8.
     """
 
     trace_id: str
@@ -39,6 +39,9 @@ class Trace:
     license: str | None
     metadata: str | None
     num_bytes: int
+
+
+_TEXT_FACTS = ("reference_answer", "teacher_name", "source", "license")
 
 
 def to_trace(values: Mapping[str, Any]) -> Trace:
@@ -70,6 +73,8 @@ def to_trace(values: Mapping[str, Any]) -> Trace:
         raise Fault("empty_text", column, "the response is empty")
     messages = _with_system(messages, _text(values, "system"))
     trace_id, prompt_id, num_bytes = identify(messages, response, prompt_column, column)
+    facts = {name: _fact(values, name) for name in _TEXT_FACTS}
+    facts["metadata"] = dump_json(_metadata(values), "metadata")
     return Trace(
         trace_id=trace_id,
         prompt_id=prompt_id,
@@ -77,13 +82,9 @@ def to_trace(values: Mapping[str, Any]) -> Trace:
         response=response,
         answer_start=answer_start,
         complete=whole and not cut,
-        reference_answer=_fact(values, "reference_answer"),
         correct=_flag(values, "correct"),
-        teacher_name=_fact(values, "teacher_name"),
-        source=_fact(values, "source"),
-        license=_fact(values, "license"),
-        metadata=dump_json(_metadata(values), "metadata"),
-        num_bytes=num_bytes,
+        num_bytes=num_bytes + sum(len(fact.encode()) for fact in facts.values() if fact),
+        **facts,
     )
 
 

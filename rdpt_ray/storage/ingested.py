@@ -80,7 +80,7 @@ def read_file(
         split: Cuts a response into sentences: half-open character spans that tile it. A row on which
             it fails is a fault.
         max_rows: Rows per table.
-        max_bytes: Text per table (UTF-8 of prompts and responses), unless one row has more.
+        max_bytes: Text per table (UTF-8), unless one row has more.
 
     Yields:
         Tables of the schema INGESTED in the file's order.

@@ -209,9 +209,16 @@ def test_tables_are_bounded_by_rows_and_by_text(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(as_lines([ROW] * 10))
     assert [table.num_rows for table in tables(path, max_rows=4)] == [4, 4, 2]
-    row_bytes = len("user2+2?") + len("two. twos.\n\n4")
+    row_bytes = len("user2+2?") + len("two. twos.\n\n4") + len('mit{"id":7}')
     assert [table.num_rows for table in tables(path, max_bytes=3 * row_bytes)] == [3, 3, 3, 1]
     assert [table.num_rows for table in tables(path, max_bytes=1)] == [1] * 10
+
+
+@pytest.mark.parametrize("column", ["metadata", "reference_answer", "source"])
+def test_what_rows_carry_beside_prompt_and_response_is_text_too(tmp_path, column):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(as_lines([{**ROW, column: "x" * 1000}] * 10))
+    assert max(table.num_rows for table in tables(path, max_bytes=3500)) == 3
 
 
 def test_nul_bom_and_bidi_survive_to_the_table(tmp_path):
