@@ -35,6 +35,13 @@ OverridesArgument = Annotated[
 RunArgument = Annotated[
     str, typer.Argument(help="A finished run's folder, as `rdpt curate` printed it.")
 ]
+FailAboveOption = Annotated[
+    str | None,
+    typer.Option(
+        "--fail-above",
+        help="Stop with exit code 3 when more of the rows is quarantined, for example 1%.",
+    ),
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
 ]
@@ -42,21 +49,27 @@ JsonOption = Annotated[
 
 @app.command()
 def curate(
-    config: ConfigArgument, overrides: OverridesArgument = None, as_json: JsonOption = False
+    config: ConfigArgument,
+    overrides: OverridesArgument = None,
+    fail_above: FailAboveOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Select the traces worth distilling: ingest, split, score, classify, select, report.
 
     Running it again continues a killed run; a finished run is found and shown.
     """
-    run_job("curate", config, overrides, as_json=as_json)
+    run_job("curate", config, overrides, fail_above, as_json=as_json)
 
 
 @app.command()
 def trace(
-    config: ConfigArgument, overrides: OverridesArgument = None, as_json: JsonOption = False
+    config: ConfigArgument,
+    overrides: OverridesArgument = None,
+    fail_above: FailAboveOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Trace where a distilled model's sentences come from: four-way provenance of its own traces."""
-    run_job("trace", config, overrides, as_json=as_json)
+    run_job("trace", config, overrides, fail_above, as_json=as_json)
 
 
 @app.command()
@@ -162,14 +175,24 @@ def job_app(kind: "Kind") -> typer.Typer:
     def _(
         config: Annotated[str, typer.Option(help="YAML config: a local path or any fsspec URI.")],
         overrides: OverridesArgument = None,
+        fail_above: FailAboveOption = None,
     ) -> None:
-        run_job(kind, config, overrides, as_json=True)
+        run_job(kind, config, overrides, fail_above, as_json=True)
 
     return job
 
 
-def run_job(kind: "Kind", config: str, overrides: list[str] | None, *, as_json: bool) -> None:
+def run_job(
+    kind: "Kind",
+    config: str,
+    overrides: list[str] | None,
+    fail_above: str | None = None,
+    *,
+    as_json: bool,
+) -> None:
     """Load the config, run the job, show the outcome."""
+    if fail_above is not None:
+        overrides = [*(overrides or []), f"fail_above={fail_above}"]
     loaded = _load(config, overrides)
     from rdpt_ray.pipeline.curate import curate as run_curate
     from rdpt_ray.publish.terminal import print_outcome

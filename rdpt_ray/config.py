@@ -5,6 +5,7 @@ Unknown keys are refused with the nearest known one; a wrong config always fails
 
 import difflib
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -189,6 +190,26 @@ class CurateConfig(Section):
     """None: only what the input says of an answer counts."""
     drain_s: float = Field(default=100, ge=0)
     """How long actors may finish the parts in hand when the job is asked to end (SIGTERM), in seconds."""
+    fail_above: float | None = None
+    """The job ends without a result when more than this share of the rows read is quarantined: 1%, or 0.01;
+    null: never."""
+
+    @field_validator("fail_above", mode="before")
+    @classmethod
+    def _is_share(cls, value: Any) -> float | None:
+        """A share as a number; a percentage is the nearest number to it, so 3 of 300 are not above 1%."""
+        if value is None:
+            return None
+        text = str(value).strip()
+        try:
+            number = Fraction(text.removesuffix("%").strip()) / (100 if text.endswith("%") else 1)
+        except (ValueError, ZeroDivisionError):
+            number = Fraction(-1)
+        if isinstance(value, bool) or not 0 <= number <= 1:
+            raise PydanticCustomError(
+                "share", "expected a percentage of 0% to 100%, or a share of 0 to 1, such as 0.01"
+            )
+        return float(number)
 
     @model_validator(mode="after")
     def _pruned_is_unread(self) -> Self:

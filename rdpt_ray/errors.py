@@ -6,6 +6,7 @@
     +-- ModelError (ValueError)    a model, tokenizer or chat template cannot be used for scoring
     +-- StoreError (OSError)       the store holds something it must not, or cannot be written
     +-- CapacityError (RuntimeError)  the cluster cannot hold what was asked for
+    +-- QuarantineError (RuntimeError)  more of the rows read is quarantined than `fail_above` allows
     +-- Interrupted (RuntimeError)    the job was asked to end, and did
 
 No class takes more than one argument, so all of them pickle across Ray.
@@ -37,6 +38,12 @@ class StoreError(RdptError, OSError):
 
 class CapacityError(RdptError, RuntimeError):
     """The Ray cluster can never hold the pool that the config asks for."""
+
+
+class QuarantineError(RdptError, RuntimeError):
+    """More rows are quarantined than the config allows; tells how many, why, and how to go on."""
+
+    exit_code = 3
 
 
 class Interrupted(RdptError, RuntimeError):

@@ -62,6 +62,8 @@ def test_the_smallest_config_has_the_papers_defaults():
         "num_cpus": 1,
         "num_gpus": 0,
         "labels": {},
+        "pass_limit_s": 1800,
+        "load_limit_s": 7200,
     }
 
 
@@ -529,3 +531,38 @@ def test_an_override_reaches_into_a_section_that_is_written_and_empty():
     tree = {**smallest(), "selection": None}
     apply_override(tree, "selection.prune=true")
     assert parse_config(tree).selection.prune is True
+
+
+@pytest.mark.parametrize(
+    ("value", "share"),
+    [
+        (None, None),
+        ("1%", 0.01),
+        ("0.5 %", 0.005),
+        ("0.7%", 7 / 1000),
+        (0.01, 0.01),
+        ("0.01", 0.01),
+        (0, 0.0),
+        (1, 1.0),
+        ("100%", 1.0),
+    ],
+)
+def test_fail_above_is_a_share(value, share):
+    assert parse_config(with_key("fail_above", value)).fail_above == share
+
+
+@pytest.mark.parametrize(
+    "value", [-1, 2, "101%", "-1%", "none", "%", "nan", "1 percent", True, [1]]
+)
+def test_fail_above_that_is_no_share_is_refused(value):
+    told = refusal(with_key("fail_above", value))
+    assert "fail_above: expected a percentage of 0% to 100%, or a share of 0 to 1" in told
+
+
+@given(st.data(), st.integers(0, 4))
+def test_a_percentage_is_not_exceeded_by_just_as_many(data, digits):
+    """3 of 300 rows are not more than 1%, whatever floats make of it."""
+    scale = 10**digits
+    count = data.draw(st.integers(0, 100 * scale))
+    share = parse_config(with_key("fail_above", f"{count / scale:.{digits}f}%")).fail_above
+    assert share == count / (100 * scale)

@@ -33,6 +33,7 @@ from rdpt_ray.pipeline.nodes import connected_cluster
 from rdpt_ray.pipeline.outlook import outlook
 from rdpt_ray.pipeline.precision import Check, check_precision
 from rdpt_ray.pipeline.progress import Advance
+from rdpt_ray.pipeline.quarantined import Quarantined, check_outcome
 from rdpt_ray.pipeline.roles import demand_of, is_teacher
 from rdpt_ray.pipeline.score import Part
 from rdpt_ray.pipeline.score_role import score_role
@@ -102,11 +103,13 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
     with connected(), working(job, console) as session:
         check_cluster(job, console)
         buckets = ingest_input(job, session)
+        quarantined = Quarantined(job, buckets)
+        quarantined.check()
         parts = parts_of(buckets)
         for each in outlook(job, parts):
             console.print(each.text, highlight=False, markup=False)
         verification = verify_and_screen(job, parts, session)
-        models = score_all(job, parts, session)
+        models = score_all(job, parts, session, quarantined)
         selection = Selection(
             store=job.store,
             dataset=config.name,
@@ -120,6 +123,7 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
         selection, auto_beta = _with_beta(selection, buckets, session)
         precision = check_precision(parts, _precision(job, selection.thresholds, session), console)
         summary = _select(buckets, within_budget(buckets, selection), session)
+        check_outcome(job, summary)
         session.record.ended = "finished"
         sessions = [
             each for each in sessions_of(job.store, job.run_id) if each.session != job.session
@@ -199,8 +203,15 @@ def verify_and_screen(job: Job, parts: list[Part], session: AtWork) -> VerifyFac
     return facts
 
 
-def score_all(job: Job, parts: list[Part], session: AtWork) -> list[ModelFacts]:
-    """Score by each model in turn what the store lacks of what it is asked to read."""
+def score_all(
+    job: Job, parts: list[Part], session: AtWork, quarantined: Quarantined
+) -> list[ModelFacts]:
+    """Score by each model in turn what the store lacks of what it is asked to read.
+
+    Raises:
+        QuarantineError: as soon as it is certain that too much is quarantined.
+    """
+    quarantined.recall(parts)
     return [
         score_role(
             role,
@@ -212,6 +223,7 @@ def score_all(job: Job, parts: list[Part], session: AtWork) -> list[ModelFacts]:
             recording=job.recorded.get(role),
             demand=demand_of(role, job.config, job.kind, job.ledger, job.identities),
             session=session,
+            failed=quarantined.see,
         )
         for role, model in job.models.items()
     ]
@@ -300,6 +312,7 @@ def _finished(job: Job) -> Run:
         for model in facts.models
     )
     summary = Summary.from_dict(record["summary"])
+    check_outcome(job, summary)
     return _run(job.store, job.folder, summary, replace(facts, models=models))
 
 

@@ -8,7 +8,7 @@ import json
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -90,7 +90,7 @@ def score(
     load: Callable[..., Scorer] = load_scorer,
     demand: Demand | None = None,
     ledger: str | None = None,
-) -> Iterator[ScoredPart]:
+) -> Generator[ScoredPart, None, None]:
     """Run the stage over parts that have no scores of this model yet.
 
     Args:

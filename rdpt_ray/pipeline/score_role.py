@@ -1,7 +1,8 @@
 """One model over a run's parts: what the store holds is reused, and the model scores the rest."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from rdpt_ray.config import Role
@@ -32,6 +33,7 @@ def score_role(
     recording: Recording | None,
     demand: Demand | None,
     session: AtWork,
+    failed: Callable[[Role, Part], None],
 ) -> ModelFacts:
     """Score what the store lacks under a model, of what it is asked to read.
 
@@ -45,6 +47,7 @@ def score_role(
         recording: What the model once said, where that is its engine.
         demand: What it is asked to read; None: everything.
         session: For whom this is done.
+        failed: Told of every part that holds errors, once it is committed.
 
     Returns:
         What it came to: `scored` counts the traces that the model read to their end, `pruned` those that it
@@ -55,6 +58,7 @@ def score_role(
     """
     begun = time.monotonic()
     work = _unscored(model, identity, parts, store, dataset, demand)
+    by_key = {part.key: part for part in work.parts}
     sizes = {part.key: max(0, part.num_traces - part.num_held) for part in work.parts}
     num_tokens = num_scored = 0
     num_pruned = work.num_pruned
@@ -62,21 +66,28 @@ def score_role(
         load = (
             load_scorer if recording is None else recorded_loader(recording, store, session.console)
         )
-        with session.stage(f"score {role}", sum(sizes.values())) as advance, session.finishing():
-            for scored in score(
-                work.parts,
-                store=store,
-                dataset=dataset,
-                model=model,
-                identity=identity,
-                session=session.file,
-                load=load,
-                demand=demand,
-                ledger=None if recording is None else f"{run_folder(session.record.run)}/rows",
-            ):
+        stage = score(
+            work.parts,
+            store=store,
+            dataset=dataset,
+            model=model,
+            identity=identity,
+            session=session.file,
+            load=load,
+            demand=demand,
+            ledger=None if recording is None else f"{run_folder(session.record.run)}/rows",
+        )
+        with (
+            session.stage(f"score {role}", sum(sizes.values())) as advance,
+            session.finishing(),
+            closing(stage) as results,
+        ):
+            for scored in results:
                 if scored.is_left:
                     continue
                 session.count(role, scored)
+                if scored.num_errors:
+                    failed(role, by_key[scored.key])
                 num_tokens += scored.num_tokens
                 # Without a demand a part is scored whole, with traces of other runs; this run's count.
                 whole = demand is None

@@ -14,6 +14,7 @@ from rdpt_ray.pipeline.curate import check_cluster, check_job, score_all, verify
 from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.job import Job, ingest_input, open_job, parts_of, working
 from rdpt_ray.pipeline.outlook import outlook
+from rdpt_ray.pipeline.quarantined import Quarantined
 
 
 def ingest_only(config: CurateConfig, console: Console) -> dict[str, Any]:
@@ -63,9 +64,11 @@ def score_only(config: CurateConfig, console: Console) -> dict[str, Any]:
     with connected(), working(job, console) as session:
         check_cluster(job, console)
         buckets = ingest_input(job, session)
+        quarantined = Quarantined(job, buckets)
+        quarantined.check()
         parts = parts_of(buckets)
         verify_and_screen(job, parts, session)
-        models = score_all(job, parts, session)
+        models = score_all(job, parts, session, quarantined)
     return {
         **_counts(job, buckets),
         "scored": {model.role: model.scored for model in models},
