@@ -1,6 +1,8 @@
 """The main job end to end: real models, real traces, a real (local) Ray."""
 
+import hashlib
 import json
+import re
 import math
 import shutil
 from collections import defaultdict
@@ -247,6 +249,18 @@ def test_manifest_tells_enough_to_make_the_run_again(small_run):
     assert manifest["splitter"]
     assert manifest["counts"]["rows_read"] == done.summary.rows_read
     assert Path(done.report).is_file()
+    assert re.fullmatch("[0-9a-f]{40}[+]?", manifest["commit"])
+    (session,) = manifest["sessions"]
+    assert session["ended"] == "finished"
+    assert {"ingest", "score student", "score teacher", "select"} <= session["timings"].keys()
+    assert session["counts"]["teacher"]["traces"] == done.to_json()["scored"]["teacher"]
+    for role in ("teacher", "student"):
+        (kind,) = manifest["numerics"][role]
+        assert (kind["dtype"], kind["num_threads"]) == ("float32", "1")
+    tables = table_bytes(done)
+    assert manifest["files"].keys() == tables.keys()
+    for name, content in tables.items():
+        assert manifest["files"][name]["sha256"] == hashlib.sha256(content).hexdigest()
 
 
 def test_wrong_jobs_end_before_anything_is_scored(ray_cluster, tmp_path):

@@ -2,24 +2,90 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
+import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.pipeline.conftest import config_tree, miniature_rows
-from tests.storage.s3_server import SECRET, running_s3
+from tests.storage.s3_server import ALWAYS, SECRET, Fault, running_s3
 
 RDPT = Path(sys.executable).parent / "rdpt"
+COUNTS = ("rows_read", "selected", "rejected", "quarantined")
+TABLES = ("selected", "rejected", "quarantine", "provenance")
 
 
-@pytest.mark.ray
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_curate_from_s3_into_s3_and_again(tmp_path):
-    tree = config_tree(tmp_path, rows=miniature_rows(0, 24))
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def start(server, config, *overrides):
+    """The command with the server's login in its environment: exit code, stdout, stderr."""
+    done = subprocess.run(
+        [str(RDPT), "curate", str(config), *overrides, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+        env={**os.environ, **server.environment()},
+    )
+    assert SECRET not in done.stdout + done.stderr
+    return done
+
+
+def curate(server, config, *overrides):
+    done = start(server, config, *overrides)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def tables(client, run):
+    """The run's tables, by name."""
+    prefix = run.removeprefix("s3://rdpt/")
+    listed = client.list_objects_v2(Bucket="rdpt", Prefix=prefix)["Contents"]
+    return {
+        item["Key"].removeprefix(prefix): client.get_object(Bucket="rdpt", Key=item["Key"])[
+            "Body"
+        ].read()
+        for item in listed
+        if item["Key"].removeprefix(prefix).split("/")[1] in TABLES
+    }
+
+
+class Storm:
+    """Requests to the store and to the input fail, a few at a time, in ways drawn by a seed."""
+
+    def __init__(self, server, seed):
+        self._server, self._random = server, random.Random(seed)
+        self.done = Counter()
+        self._calm = threading.Event()
+        self._thread = threading.Thread(target=self._blow)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._calm.set()
+        self._thread.join()
+        self._server.faults.clear()
+
+    def _blow(self):
+        while not self._calm.wait(1):
+            kind = self._random.choice(["500", "503", "reset", "slow", "truncate", "hang_up"])
+            fault = Fault(kind, times=self._random.randint(1, 3), seconds=0.5)
+            self.done[kind] += fault.times
+            self._server.faults.append(fault)
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A server with traces, and a config from it into it."""
+    tree = config_tree(tmp_path, rows=miniature_rows(0, 48))
     with running_s3() as server:
         client = server.client()
         client.create_bucket(Bucket="rdpt")
@@ -28,32 +94,45 @@ def test_curate_from_s3_into_s3_and_again(tmp_path):
         tree["store"] = "s3://rdpt/store"
         config = tmp_path / "config.yaml"
         config.write_text(yaml.safe_dump(tree))
+        yield server, client, config
 
-        def curate():
-            done = subprocess.run(
-                [str(RDPT), "curate", str(config), "--json"],
-                capture_output=True,
-                text=True,
-                timeout=250,
-                check=False,
-                env={**os.environ, **server.environment()},
-            )
-            assert done.returncode == 0, done.stderr[-2000:]
-            assert SECRET not in done.stdout + done.stderr
-            return json.loads(done.stdout.splitlines()[-1])
 
-        first = curate()
-        assert (first["rows_read"], first["quarantined"]) == (24, 0)
-        assert first["scored"] == {"student": 24, "teacher": 24}
-        client.upload_file(str(tmp_path / "traces.jsonl"), "rdpt", "traces/day=2.jsonl")
-        second = curate()
-        assert (second["rows_read"], second["quarantined"]) == (48, 24), "the copies are duplicates"
-        assert second["scored"] == {"student": 0, "teacher": 0}
-        keys = [item["Key"] for item in client.list_objects_v2(Bucket="rdpt")["Contents"]]
-        written = [
-            client.get_object(Bucket="rdpt", Key=key)["Body"].read()
-            for key in keys
-            if key.endswith((".json", ".html"))
-        ]
-        assert written
-        assert not any(SECRET.encode() in content for content in written)
+def test_a_storm_of_faults_changes_no_byte(world, capsys):
+    server, client, config = world
+    calm = curate(server, config, "store=s3://rdpt/calm")
+    with Storm(server, seed=5) as storm:
+        stormy = curate(server, config)
+    with capsys.disabled():
+        sys.stdout.write(f"\nfaults over one job: {dict(storm.done)}\n")
+    assert tables(client, stormy["run"]) == tables(client, calm["run"])
+    assert [stormy[name] for name in COUNTS] == [calm[name] for name in COUNTS]
+
+
+def test_a_store_that_stays_away_is_named_and_nothing_of_the_run_is_lost(world):
+    server, _, config = world
+    with server.failing(Fault("503", method="PUT", path="/scores/teacher", times=ALWAYS)):
+        done = start(server, config)
+    assert done.returncode == 1
+    assert "StoreError: s3://rdpt/store/scores/teacher" in done.stderr
+    assert "cannot be written" in done.stderr
+    again = curate(server, config)
+    assert again["reused"]["student"] == again["rows_read"], "the student was read again"
+
+
+def test_curate_from_s3_into_s3_and_again(world, tmp_path):
+    server, client, config = world
+    first = curate(server, config)
+    assert (first["rows_read"], first["quarantined"]) == (48, 0)
+    assert first["scored"] == {"student": 48, "teacher": 48}
+    client.upload_file(str(tmp_path / "traces.jsonl"), "rdpt", "traces/day=2.jsonl")
+    second = curate(server, config)
+    assert (second["rows_read"], second["quarantined"]) == (96, 48), "the copies are duplicates"
+    assert second["scored"] == {"student": 0, "teacher": 0}
+    keys = [item["Key"] for item in client.list_objects_v2(Bucket="rdpt")["Contents"]]
+    written = [
+        client.get_object(Bucket="rdpt", Key=key)["Body"].read()
+        for key in keys
+        if key.endswith((".json", ".html"))
+    ]
+    assert written
+    assert not any(SECRET.encode() in content for content in written)
