@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-import re
 import math
+import re
 import shutil
 from collections import defaultdict
 from pathlib import Path
