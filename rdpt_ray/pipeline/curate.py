@@ -34,6 +34,7 @@ from rdpt_ray.pipeline.outlook import outlook
 from rdpt_ray.pipeline.precision import Check, check_precision
 from rdpt_ray.pipeline.progress import Advance
 from rdpt_ray.pipeline.quarantined import Quarantined, check_outcome
+from rdpt_ray.pipeline.repair import repair
 from rdpt_ray.pipeline.roles import demand_of, is_teacher
 from rdpt_ray.pipeline.score import Part
 from rdpt_ray.pipeline.score_role import score_role
@@ -102,6 +103,7 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
     )
     with connected(), working(job, console) as session:
         check_cluster(job, console)
+        damaged = repair(job, session)
         buckets = ingest_input(job, session)
         quarantined = Quarantined(job, buckets)
         quarantined.check()
@@ -150,7 +152,7 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
             prune=config.selection.prune and kind == "curate",
             prune_exact=_rounding(job),
             wall_s=time.monotonic() - begun,
-            sessions=account(sessions),
+            sessions=account(sessions, damaged),
             versions=versions(),
         )
         job.store.write_bytes(f"{job.folder}/{REPORT}", render_report(summary, facts).encode())

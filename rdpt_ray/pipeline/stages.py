@@ -15,6 +15,7 @@ from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.job import Job, ingest_input, open_job, parts_of, working
 from rdpt_ray.pipeline.outlook import outlook
 from rdpt_ray.pipeline.quarantined import Quarantined
+from rdpt_ray.pipeline.repair import repair
 
 
 def ingest_only(config: CurateConfig, console: Console) -> dict[str, Any]:
@@ -28,6 +29,7 @@ def ingest_only(config: CurateConfig, console: Console) -> dict[str, Any]:
     """
     job = open_job(config, "curate")
     with connected(), working(job, console) as session:
+        repair(job, session)
         return _counts(job, ingest_input(job, session))
 
 
@@ -43,6 +45,7 @@ def plan_only(config: CurateConfig, console: Console) -> dict[str, Any]:
     job = open_job(config, "curate")
     check_job(job)
     with connected(), working(job, console) as session:
+        repair(job, session)
         buckets = ingest_input(job, session)
         found = outlook(job, parts_of(buckets))
     for each in found:
@@ -63,6 +66,7 @@ def score_only(config: CurateConfig, console: Console) -> dict[str, Any]:
     check_job(job)
     with connected(), working(job, console) as session:
         check_cluster(job, console)
+        repair(job, session)
         buckets = ingest_input(job, session)
         quarantined = Quarantined(job, buckets)
         quarantined.check()
