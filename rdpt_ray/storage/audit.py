@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 from rdpt_ray.errors import StoreError
 from rdpt_ray.storage.audit_plan import DERIVED_OF_PARTS, AuditPlan, plan_audit
@@ -16,8 +15,8 @@ from rdpt_ray.storage.damage import Damage, damages, read_checked, set_aside, un
 from rdpt_ray.storage.derived_checks import check_record_rows
 from rdpt_ray.storage.part_checks import check_derived, check_part, check_scores, open_part
 from rdpt_ray.storage.places import DAMAGED, Place, place_of
+from rdpt_ray.storage.references import needed
 from rdpt_ray.storage.run_checks import check_run, check_run_file
-from rdpt_ray.storage.run_records import RunRecord
 from rdpt_ray.storage.runs import INGESTED
 from rdpt_ray.storage.schemas import RECORDS
 from rdpt_ray.storage.score_checks import PartShape, shape_of
@@ -130,32 +129,19 @@ def _orphans(plan: AuditPlan) -> list[str]:
 
 def _missing(plan: AuditPlan, found: Audit) -> None:
     """What finished runs refer to and is not there: set aside and not made again yet, or lost."""
-    for run in plan.runs.values():
-        if run.manifest is None:
-            continue
-        for name in _needs(run, run.manifest) - plan.names:
-            if f"{DAMAGED}/{name}" in plan.names:
-                found.notes.append(
-                    f"{name}: was set aside, and {run.run} refers to it; a run over the same input"
-                    " makes it again"
-                )
-            else:
-                remedy = "run a job over the same input: it makes the file again"
-                found.damage.append(
-                    Damage(name, f"a file that the run {run.run} refers to", "none", remedy, False)
-                )
-
-
-def _needs(run: RunRecord, manifest: dict[str, Any]) -> set[str]:
-    """Parts, and scores of the models that read all of every part."""
-    keys = run.model_keys or {}
-    whole = [key for role, key in keys.items() if role in ("student", "distilled")]
-    if not manifest["facts"].get("prune") and not any(":" in role for role in keys):
-        whole = list(keys.values())
-    needed = {
-        f"traces/{run.dataset}/bucket={bucket:04d}/{key}.parquet" for bucket, key in run.parts
-    }
-    return needed | {f"scores/{each}/{key}.parquet" for each in whole for _, key in run.parts}
+    wanted = needed(plan.runs.values())
+    for name in sorted(wanted.keys() - plan.names):
+        run = wanted[name]
+        if f"{DAMAGED}/{name}" in plan.names:
+            found.notes.append(
+                f"{name}: was set aside, and {run} refers to it; a run over the same input makes it"
+                " again"
+            )
+        else:
+            remedy = "run a job over the same input: it makes the file again"
+            found.damage.append(
+                Damage(name, f"a file that the run {run} refers to", "none", remedy, False)
+            )
 
 
 def set_damage_aside(plan: AuditPlan, found: Audit) -> list[str]:

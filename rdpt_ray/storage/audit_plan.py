@@ -52,7 +52,7 @@ def plan_audit(root: Root) -> AuditPlan:
     Raises:
         StoreError: if the store cannot be listed, or a small file not be read.
     """
-    names = [name for name in root.names("") if not name.startswith((f"{DAMAGED}/", "sweeps/"))]
+    names = [name for name in root.names("") if not name.startswith(f"{DAMAGED}/")]
     placed = {name: place_of(name) for name in names}
     runs = read_runs(root, names)
     facts, damage = _small_files(root, placed)

@@ -23,7 +23,6 @@ _KINDS = {
     "attempt": rf"attempts/{_OWNER}/{_PART}([-/][0-9]+)?\.json",
     "session": rf"runs/{_OWNER}/sessions/[^/]+\.json",
     "run": rf"runs/{_OWNER}/.+",
-    "sweep": r"sweeps/[^/]+\.json",
     "damaged": rf"{DAMAGED}/.+",
 }
 _PATTERNS = [(kind, re.compile(pattern)) for kind, pattern in _KINDS.items()]
