@@ -1,15 +1,16 @@
-"""Whole files or none: the only place that writes to a store.
+"""Whole files or none: the only place that reads and writes a store.
 
-Locally a file is written beside its final name, flushed to disk and renamed; on an object store it is one
-put of finished bytes. Nothing is ever streamed into its final name, because an interrupted stream leaves a
-short file that reads as a valid one (seen with local disk, S3 and Parquet writers alike).
+Nothing is ever streamed into its final name (`whole_files`), because an interrupted stream leaves a short
+file that reads as a valid one (seen with local disk, S3 and Parquet writers alike). What may pass is waited
+for (`retrying`); what does not is a StoreError that names the file, and never an answer.
 """
 
+import errno
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import fsspec
@@ -18,17 +19,28 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from rdpt_ray.errors import StoreError
-from rdpt_ray.storage import local_files
+from rdpt_ray.storage import whole_files
 from rdpt_ray.storage.listing import files_below
-from rdpt_ray.storage.remote import remote_faults, said
+from rdpt_ray.storage.ranges import RangedFile
+from rdpt_ray.storage.remote import may_pass, remote_faults, said
+from rdpt_ray.storage.retrying import PATIENCE_S, patiently
+
+Result = TypeVar("Result")
+
+_ABSENT = (FileNotFoundError, NotADirectoryError)
 
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A folder on some file system; every name below is relative to it and uses forward slashes."""
+    """A folder on some file system; every name below is relative to it and uses forward slashes.
+
+    Every method raises StoreError, naming the file, if what it does cannot be done; it is tried again for
+    `patience_s` where it may yet succeed.
+    """
 
     uri: str
     """Absolute, so that it means the same on every worker."""
+    patience_s: float = field(default=PATIENCE_S, compare=False)
 
     @property
     def _fs(self) -> fsspec.AbstractFileSystem:
@@ -46,135 +58,101 @@ class Root:
         return f"{public_uri(self.uri).rstrip('/')}/{name}"
 
     def exists(self, name: str) -> bool:
-        """Whether a file of this name is there.
+        """Whether a file of this name is there; an error if that cannot be known."""
 
-        Raises:
-            StoreError: if that cannot be known (fsspec's own `isfile` answers False then).
-        """
-        with self._naming(name, "looked up"):
-            try:
-                return self._fs.info(self.path(name))["type"] == "file"
-            except (FileNotFoundError, NotADirectoryError):
-                return False
+        def look_up(fs: Any, path: str) -> bool:
+            with suppress(*_ABSENT):
+                return fs.info(path)["type"] == "file"
+            return False
+
+        return self._do("looked up", name, look_up)
 
     def names(self, folder: str) -> list[str]:
-        """Every finished file below a folder, sorted, relative to the root; empty if there is none.
-
-        Raises:
-            StoreError: naming the folder, if it or one below it cannot be listed.
-        """
+        """Every finished file below a folder, sorted, relative to the root; empty if there is none."""
         return [name for name in self._below(folder) if not _is_hidden(name)]
 
     def temporaries(self, folder: str = "") -> list[str]:
-        """What writers left below a folder when they died, or are writing right now; sorted, relative.
-
-        Raises:
-            StoreError: naming the folder, if it or one below it cannot be listed.
-        """
+        """What writers left below a folder when they died, or are writing right now; sorted, relative."""
         return [name for name in self._below(folder) if _is_hidden(name) and name.endswith(".tmp")]
 
     def _below(self, folder: str) -> list[str]:
-        top, path = self.path(""), self.path(folder).rstrip("/")
-        with self._naming(folder, "listed"):
-            found = [
-                name for name in files_below(self._fs, path or "/") if name.startswith(f"{path}/")
-            ]
-        return sorted(name[len(top) :] for name in found)
+        top = len(self.path(""))
+
+        def list_files(fs: Any, path: str) -> list[str]:
+            path = path.rstrip("/")
+            found = files_below(fs, path or "/")
+            return sorted(file[top:] for file in found if file.startswith(f"{path}/"))
+
+        return self._do("listed", folder, list_files)
 
     def read_bytes(self, name: str) -> bytes:
-        """The content of a file.
-
-        Raises:
-            StoreError: naming the file, if it cannot be read.
-        """
-        with self._naming(name, "read"):
-            content: Any = self._fs.cat_file(self.path(name))
-            return content
+        """The content of a file."""
+        return self._do("read", name, lambda fs, path: fs.cat_file(path))
 
     def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
-        """The contents of many small files, at once where the file system can; those not there are left out.
-
-        Raises:
-            StoreError: naming the file, if one cannot be read.
-        """
+        """The contents of many small files, at once where the file system can; missing ones are left out."""
         names, fs = list(dict.fromkeys(names)), self._fs
-        if not fs.async_impl or not names:
-            contents = {name: self._read_if_there(name) for name in names}
-        else:
-            with self._naming(names[0], "read"):
+        answers: list[Any] = [None] * len(names)
+        if fs.async_impl and names:
+            with self._naming("read", names[0]):
                 answers = fs.cat_ranges([self.path(name) for name in names], None, None)
-            contents = {
-                name: self._read_if_there(name) if isinstance(answer, Exception) else answer
-                for name, answer in zip(names, answers, strict=True)
-            }
+        contents = {
+            name: answer if isinstance(answer, bytes) else self._read_if_there(name)
+            for name, answer in zip(names, answers, strict=True)
+        }
         return {name: content for name, content in contents.items() if content is not None}
 
     def _read_if_there(self, name: str) -> bytes | None:
-        with self._naming(name, "read"), suppress(FileNotFoundError, NotADirectoryError):
-            content: Any = self._fs.cat_file(self.path(name))
-            return content
-        return None
+        def read(fs: Any, path: str) -> bytes | None:
+            with suppress(*_ABSENT):
+                return fs.cat_file(path)
+            return None
+
+        return self._do("read", name, read)
 
     @contextmanager
     def opened(self, name: str) -> Iterator[Any]:
-        """A file to read parts of.
+        """A file to read parts of."""
 
-        Raises:
-            StoreError: naming the file, if it cannot be opened, or not be read by what holds it open.
-        """
-        with self._naming(name, "read"), self._fs.open(self.path(name), "rb") as stream:
+        def open_file(fs: Any, path: str) -> Any:
+            if isinstance(fs, LocalFileSystem):
+                return fs.open(path, "rb")
+            return RangedFile(fs.info(path)["size"], fetch)
+
+        def fetch(start: int, end: int) -> bytes:
+            return self._do("read", name, lambda fs, path: fs.cat_file(path, start=start, end=end))
+
+        with self._do("read", name, open_file) as stream, self._naming("read", name):
             yield stream
 
     def write_bytes(self, name: str, data: bytes) -> None:
-        """Make a file appear, whole, replacing one of the same name.
-
-        Raises:
-            StoreError: naming the file, if it cannot be written; nothing has become visible then.
-        """
-        with self._naming(name, "written"):
-            if isinstance(self._fs, LocalFileSystem):
-                local_files.replace(self.path(name), data)
-            else:
-                self._fs.pipe_file(self.path(name), data)
+        """Make a file appear, whole, replacing one of the same name; nothing is visible after an error."""
+        self._do("written", name, lambda fs, path: whole_files.replace(fs, path, data))
 
     def create(self, name: str, data: bytes) -> bool:
         """Make a file appear, whole, unless there is one of the same name.
 
         Args:
             name: Relative name.
-            data: Bytes that nobody else writes under this name: by them an object store's answer that
+            data: Bytes that nobody else writes under this name: by them an answer of an object store that
                 was lost on its way, and came back as "there already", is told from somebody else's file.
 
         Returns:
             Whether this call made the file.
-
-        Raises:
-            StoreError: naming the file, if it cannot be written and none of this name is there.
         """
-        with self._naming(name, "created"):
-            if isinstance(self._fs, LocalFileSystem):
-                return local_files.create(self.path(name), data)
-            try:
-                self._fs.pipe_file(self.path(name), data, mode="create")
-            except FileExistsError:
-                return self._read_if_there(name) == data
-            return True
+        return self._do("created", name, lambda fs, path: whole_files.create(fs, path, data))
 
     def delete(self, name: str) -> None:
-        """Make a file go away; one that is gone already is no fault.
+        """Make a file go away; one that is gone already is no fault."""
 
-        Raises:
-            StoreError: naming the file, if it cannot be deleted.
-        """
-        with self._naming(name, "deleted"), suppress(FileNotFoundError):
-            self._fs.rm_file(self.path(name))
+        def remove(fs: Any, path: str) -> None:
+            with suppress(FileNotFoundError):
+                fs.rm_file(path)
+
+        self._do("deleted", name, remove)
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """A Parquet file as a table.
-
-        Raises:
-            StoreError: naming the file, if it is missing or not valid Parquet.
-        """
+        """A Parquet file as a table; an error if it is not valid Parquet."""
         content = io.BytesIO(self.read_bytes(name))
         try:
             # A part is small, and with threads a process that ends soon after may abort (arrow#33975).
@@ -206,18 +184,32 @@ class Root:
         )
         self.write_bytes(name, buffer.getvalue())
 
+    def _do(self, done: str, name: str, act: Callable[[Any, str], Result]) -> Result:
+        """Do something to a file, again while it may yet succeed."""
+        with self._naming(done, name):
+            doing = f"{self.show(name)}: cannot be {done}"
+            return patiently(lambda: act(self._fs, self.path(name)), self.patience_s, doing)
+
     @contextmanager
-    def _naming(self, name: str, done: str) -> Iterator[None]:
+    def _naming(self, done: str, name: str) -> Iterator[None]:
         """Turn a file system's fault into a StoreError that names the file."""
         try:
             yield
+        except StoreError:
+            raise
         except remote_faults() as error:
             told = said(error).replace(self.uri, public_uri(self.uri))
-            raise StoreError(f"{self.show(name)}: cannot be {done}: {told}") from error
+            raise StoreError(
+                f"{self.show(name)}: cannot be {done}: {told}{_advice(error)}"
+            ) from error
 
 
-def open_root(uri: str) -> Root:
+def open_root(uri: str, patience_s: float = PATIENCE_S) -> Root:
     """A store or run folder by URI; a local path is made absolute.
+
+    Args:
+        uri: Local path, s3://, gs://, hf://, any that fsspec knows.
+        patience_s: How long to go on trying when a store is busy or cannot be reached.
 
     Raises:
         StoreError: if there is no such kind of URI, or the library that reads it is missing.
@@ -226,7 +218,16 @@ def open_root(uri: str) -> Root:
         fs, path = fsspec.core.url_to_fs(uri)
     except (ValueError, ImportError) as error:
         raise StoreError(f"{public_uri(uri)}: cannot be opened: {error}") from error
-    return Root(path if isinstance(fs, LocalFileSystem) else uri)
+    return Root(path if isinstance(fs, LocalFileSystem) else uri, patience_s)
+
+
+def _advice(error: Exception) -> str:
+    """What to do about a fault, where that can be said."""
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return "; free space there and run the same command again: it goes on from here"
+    if may_pass(error):
+        return "; run the same command again when it answers: it goes on from here"
+    return ""
 
 
 def _is_hidden(name: str) -> bool:

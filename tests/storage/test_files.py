@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 
-import boto3
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,12 +16,10 @@ import pytest
 import s3fs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 
 from rdpt_ray.errors import RdptError, StoreError
 from rdpt_ray.storage.files import Root, open_root
-
-BUCKET = "traces"
+from tests.storage.conftest import BUCKET
 
 TABLE = pa.table(
     {
@@ -37,34 +34,17 @@ TABLE = pa.table(
 
 
 @pytest.fixture(scope="module")
-def s3():
+def s3(s3_store):
     """A client of an S3 server in this process; what it writes, another process might have written."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        s3fs.S3FileSystem.clear_instance_cache()
-        client = boto3.client("s3")
-        client.create_bucket(Bucket=BUCKET)
-        yield client
-        client.close()
-        s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
+    client = s3_store.client()
+    yield client
+    client.close()
 
 
-@pytest.fixture(params=["local", "memory", "s3"])
-def root(request, tmp_path):
+@pytest.fixture
+def root(any_root):
     """An empty root on each kind of file system."""
-    if request.param == "local":
-        return open_root(str(tmp_path / "store"))
-    if request.param == "memory":
-        return open_root(f"memory://{tmp_path.name}")
-    request.getfixturevalue("s3")
-    return open_root(f"s3://{BUCKET}/{tmp_path.name}")
+    return any_root
 
 
 def test_an_empty_root_holds_nothing(root):
