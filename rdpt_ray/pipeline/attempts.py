@@ -93,6 +93,7 @@ class Attempts:
         width: int,
         node: str = "",
         is_gone: Callable[[str], bool] = lambda node: False,
+        waiting: Callable[[], None] = lambda: None,
     ) -> None:
         """Know who asks.
 
@@ -103,8 +104,10 @@ class Attempts:
             width: How many parts it has in hand at once.
             node: Where it is.
             is_gone: Whether another node is no longer there.
+            waiting: Called now and then while another session is waited for.
         """
-        self._store, self._model_key, self._is_gone = store, model_key, is_gone
+        self._store, self._model_key = store, model_key
+        self._is_gone, self._waiting = is_gone, waiting
         self._me = Attempt(session, node, this_process())
         self._watch, self._gate = Watch(store), Gate(width)
         self._leaves = False
@@ -156,6 +159,7 @@ class Attempts:
                 if held is not None:
                     return held
             else:
+                self._waiting()
                 time.sleep(ASK_AGAIN_S)
         return None
 

@@ -90,6 +90,7 @@ def score(
     load: Callable[..., Scorer] = load_scorer,
     demand: Demand | None = None,
     ledger: str | None = None,
+    stalled: Callable[[str], None] = lambda why: None,
 ) -> Generator[ScoredPart, None, None]:
     """Run the stage over parts that have no scores of this model yet.
 
@@ -104,6 +105,7 @@ def score(
         demand: What to read of each part; None: all of it.
         ledger: Folder of the run's ledger, where the metadata that it gives the traces counts, and not
             that of the run which stored them.
+        stalled: Called, from a thread, when Ray does nothing any more.
 
     Yields:
         A record per part, as soon as its scores are committed.
@@ -121,7 +123,8 @@ def score(
     # Ray's own guard would end a job whose model loads for longer than half an hour.
     items.context.execution_no_progress_timeout_s = -1
     items.context.max_consecutive_actor_init_deaths = INIT_DEATHS
-    with Guard() as guard:
+    limit_s = max(model.pool.pass_limit_s, model.pool.load_limit_s)
+    with Guard(limit_s=limit_s, stalled=stalled) as guard:
         scored = items.map_batches(
             ScorePart,
             fn_constructor_kwargs={
@@ -162,6 +165,7 @@ class ScorePart:
         """Load the model; see `score` for the arguments. `vitals` listens to signs of life."""
         self._store, self._dataset, self._model_key = store, dataset, identity.key
         self._keep, self._demand, self._ledger = model.keep_token_logprobs, demand, ledger
+        self._pulse = Pulse(vitals, pass_s=model.pool.pass_limit_s, load_s=model.pool.load_limit_s)
         self._attempts = Attempts(
             store,
             identity.key,
@@ -169,8 +173,8 @@ class ScorePart:
             width=OVERLAP,
             node=ray.get_runtime_context().get_node_id() if ray.is_initialized() else "",
             is_gone=is_gone,
+            waiting=self._pulse.waiting,
         )
-        self._pulse = Pulse(vitals, pass_s=model.pool.pass_limit_s, load_s=model.pool.load_limit_s)
         threads = num_threads(model.pool)
         self._scorer: Scorer | RdptError
         with self._pulse.loading():

@@ -33,6 +33,7 @@ class AtWork:
         self._store, self._drain_s = store, drain_s
         self._wake, self._stop = threading.Event(), threading.Event()
         self._can_wait = False
+        self._why = f"parts in hand took too long and are not committed; {AGAIN}"
         self._beats = threading.Thread(target=self._beat, daemon=True, name="session")
 
     @property
@@ -113,7 +114,6 @@ class AtWork:
             raise Interrupted(f"stopped by {signal.Signals(number).name}; {AGAIN}")
         self.record.leaving = True
         self._wake.set()
-        signal.signal(signal.SIGALRM, _too_late)
         signal.setitimer(signal.ITIMER_REAL, self._drain_s)
         self.console.print(
             f"{signal.Signals(number).name}: finishing the parts in hand, at most {self._drain_s:.0f} s;"
@@ -121,6 +121,17 @@ class AtWork:
             highlight=False,
             markup=False,
         )
+
+    def stall(self, why: str) -> None:
+        """End the job from another thread."""
+        self._why = f"{why}; {AGAIN}"
+        main = threading.main_thread().ident
+        if main is not None:
+            signal.pthread_kill(main, signal.SIGALRM)
+
+    def alarmed(self, _: int, __: FrameType | None) -> None:
+        """There is nothing more to wait for."""
+        raise Interrupted(f"stopped: {self._why}")
 
     def _beat(self) -> None:
         while not self._stop.is_set():
@@ -178,15 +189,10 @@ def _signals(session: AtWork) -> Iterator[None]:
     before: dict[signal.Signals, Any] = {number: signal.getsignal(number) for number in numbers}
     for number in numbers[:2]:
         signal.signal(number, session.asked_to_leave)
+    signal.signal(signal.SIGALRM, session.alarmed)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, heard in before.items():
             signal.signal(number, heard)
-
-
-def _too_late(_: int, __: FrameType | None) -> None:
-    raise Interrupted(
-        f"stopped as asked; parts in hand took too long and are not committed; {AGAIN}"
-    )

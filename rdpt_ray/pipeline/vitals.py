@@ -3,12 +3,14 @@
 Ray notices a process that ended and, within a minute, a node that does not answer. It does not notice a
 forward pass that never returns, nor a process that is stopped. A part may take long and a model may load
 for an hour, so neither is measured: what counts is the time since the last pass of an actor that has
-traces in hand, and while it loads its model, a limit of its own.
+traces in hand, and while it loads its model, a limit of its own. Where nobody says anything for longer than
+any of them may be silent, it is Ray that hangs; the job ends then, to be started again.
 """
 
+import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +21,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 ASK_EVERY_S = 5.0
 TELL_EVERY_S = 1.0
+ALL_SILENT_S = 600.0
+"""How much longer than one actor all of them may be silent: nodes may have to come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +41,20 @@ class Vitals:
 
     def __init__(self) -> None:
         self._signs: dict[str, Sign] = {}
+        self._last = time.monotonic()
 
     def tell(self, actor_id: str, actor: Any, doing: str, limit_s: float) -> None:
         """An actor does something, and may be silent for so many seconds."""
+        self._last = time.monotonic()
         self._signs[actor_id] = Sign(actor, doing, limit_s, time.monotonic())
 
     def forget(self, actor_id: str) -> None:
         """An actor has nothing in hand."""
         self._signs.pop(actor_id, None)
+
+    def silence_s(self) -> float:
+        """Seconds since anything was heard of anybody."""
+        return time.monotonic() - self._last
 
     def silent(self) -> list[tuple[Any, str]]:
         """Actors that were silent for too long, each told once, and what they were doing."""
@@ -98,6 +108,11 @@ class Pulse:
             if nothing_left:
                 self._forget()
 
+    def waiting(self) -> None:
+        """The next part is in the hands of another session."""
+        if not self._in_hand:
+            self._tell("waiting for another session", math.inf)
+
     def passed(self) -> None:
         """One forward pass has ended."""
         if time.monotonic() - self._told >= TELL_EVERY_S:
@@ -116,8 +131,14 @@ class Pulse:
 class Guard:
     """The driver's side: asks now and then, and ends what is silent; Ray starts it anew."""
 
-    def __init__(self) -> None:
-        """Start the actor that listens, where the driver is."""
+    def __init__(self, *, limit_s: float, stalled: Callable[[str], None]) -> None:
+        """Start the actor that listens, where the driver is.
+
+        Args:
+            limit_s: How long a single actor may be silent.
+            stalled: Called once, from a thread, when all are silent for longer.
+        """
+        self._limit_s, self._stalled = limit_s + ALL_SILENT_S, stalled
         here = ray.get_runtime_context().get_node_id()
         pinned = NodeAffinitySchedulingStrategy(here, soft=False)
         self.vitals: Any = (
@@ -140,8 +161,14 @@ class Guard:
     def _ask(self) -> None:
         while not self._stop.wait(ASK_EVERY_S):
             try:
-                for actor, doing in ray.get(self.vitals.silent.remote(), timeout=60):
+                silent, silence_s = ray.get(
+                    [self.vitals.silent.remote(), self.vitals.silence_s.remote()], timeout=60
+                )
+                for actor, doing in silent:
                     self.ended.append(doing)
                     ray.kill(actor, no_restart=False)
+                if silence_s > self._limit_s:
+                    self._stalled(f"no actor has done anything for {silence_s:.0f} s")
+                    return
             except RayError:
                 continue  # Ray is busy, or ending: the next time will do, or is not needed

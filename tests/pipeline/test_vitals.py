@@ -6,18 +6,21 @@ from functools import partial
 
 import psutil
 import pytest
+from rich.console import Console
 
 from rdpt_ray.config import parse_config
+from rdpt_ray.errors import Interrupted
 from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.pipeline.ingest import Destination, ingest
 from rdpt_ray.pipeline.score import Part, score
-from rdpt_ray.pipeline.vitals import Pulse, Vitals
+from rdpt_ray.pipeline.session import at_work
+from rdpt_ray.pipeline.vitals import Guard, Pulse, Vitals
 from rdpt_ray.scoring.loading import encoder_of, identity_of, load_scorer
 from rdpt_ray.scoring.scorer import ModelScorer
 from rdpt_ray.scoring.transformers_engine import load_engine
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.inputs import list_inputs
-from rdpt_ray.storage.sessions import session_name
+from rdpt_ray.storage.sessions import session_name, sessions_of
 from tests.pipeline.chaos_world import pause, scoring, wait_for
 from tests.pipeline.conftest import MINIATURE, config_tree, miniature_rows
 
@@ -36,6 +39,17 @@ def test_who_was_silent_for_too_long_is_named_once(monkeypatch):
     assert vitals.silent() == []
     vitals.forget("b")
     now[0] = 5000
+    assert vitals.silent() == []
+
+
+def test_silence_is_since_anything_was_heard_of_anybody(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    vitals = Vitals()
+    now[0] = 150
+    vitals.tell("a", "actor a", "waiting for another session", float("inf"))
+    now[0] = 10_000
+    assert vitals.silence_s() == 9850
     assert vitals.silent() == []
 
 
@@ -100,6 +114,21 @@ def scores_of(store, parts, load, **pool):
     )
     list(stage)
     return {name: store.read_bytes(name) for name in store.names("scores")}
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(60)
+def test_a_ray_that_does_nothing_any_more_ends_the_job(ray_cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr("rdpt_ray.pipeline.vitals.ALL_SILENT_S", 0.0)
+    root = Root(str(tmp_path))
+    with (
+        pytest.raises(Interrupted, match=r"no actor has done anything for .* run the same command"),
+        at_work(root, "run", "a", Console(quiet=True), drain_s=1) as session,
+        Guard(limit_s=1, stalled=session.stall),
+    ):
+        time.sleep(50)
+    (record,) = sessions_of(root, "run")
+    assert record.ended == "interrupted"
 
 
 @pytest.fixture
