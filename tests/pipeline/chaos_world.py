@@ -58,6 +58,11 @@ class Nodes:
         self.cluster.remove_node(node, allow_graceful=False)
         self.workers[place] = self._worker()
 
+    def pause_worker(self, place):
+        """A machine hangs: its processes are there and do nothing."""
+        for process in node_processes(self.workers[place]):
+            pause(process)
+
     def actors(self):
         """Processes of scoring actors, by their numbers."""
         nodes = [self.cluster.head_node, *self.workers]

@@ -15,7 +15,7 @@ import yaml
 
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.runs import write_json
-from tests.pipeline.chaos_world import RDPT, Driver, Mischief, Nodes, committed, in_hand
+from tests.pipeline.chaos_world import RDPT, Driver, Mischief, Nodes, committed, in_hand, wait_for
 from tests.pipeline.conftest import config_tree, miniature_rows, table_bytes
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -118,3 +118,25 @@ def wait_a_while(mischief, driver, store):
     while driver.is_running and len(committed(store)) == before and time.monotonic() < deadline:
         time.sleep(0.1)
     time.sleep(mischief.random.uniform(0, 3))
+
+
+@pytest.mark.timeout(900)
+def test_a_node_that_hangs_is_given_up_and_its_parts_are_read_elsewhere(undisturbed, tmp_path):
+    config, _, tables = undisturbed
+    store = with_many_parts(tmp_path / "store")
+    nodes = Nodes(NUM_WORKERS)
+    nodes.start()
+    try:
+        driver = Driver(config, store, nodes.address, tmp_path / "log")
+        wait_for(lambda: len(committed(store)) >= 3, "a score")
+        nodes.pause_worker(0)
+        before = committed(store)
+        outcome = driver.outcome(timeout=700)
+    finally:
+        nodes.stop()
+    assert table_bytes(SimpleNamespace(uri=outcome["run"])) == tables
+    now = committed(store)
+    assert {name: now[name] for name in before} == before
+    told = json.loads(Path(outcome["run"], "manifest.json").read_text())["facts"]["sessions"]
+    assert told["started"] == 1
+    assert 0 < sum(cost["read_again"] for cost in told["costs"]) <= 2 * LARGEST_PART
