@@ -1,0 +1,73 @@
+"""Ingestion under files that are wrong in every way: no crash, no hang, no lost row."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz import hostile
+from tests.fuzz.whole_path import Case, check
+
+MAX_ARROW_BYTES = 3 << 30
+"""More than Arrow may ever have held at once in this process."""
+
+
+class Drawn:
+    """Choices that hypothesis makes, and can make smaller."""
+
+    def __init__(self, draw):
+        self.draw = draw
+
+    def whole(self, low, high):
+        return self.draw(st.integers(low, high))
+
+    def chars(self):
+        return self.draw(st.text(max_size=20))
+
+    def raw(self):
+        return self.draw(st.binary(max_size=20))
+
+
+@st.composite
+def made_by(draw, make):
+    return make(Drawn(draw))
+
+
+PLAIN = ("jsonl", "json", "ndjson")
+ENDINGS = (*PLAIN, "jsonl.gz", "jsonl.zst", "parquet")
+
+
+@st.composite
+def any_bytes(draw):
+    ending, data = draw(st.sampled_from(ENDINGS)), draw(st.binary(max_size=300))
+    return Case(f"a.{ending}", data, lines=data if ending in PLAIN else None)
+
+
+FILES = {
+    "bytes": any_bytes(),
+    "jsonl": made_by(hostile.jsonl),
+    "parquet": made_by(hostile.parquet),
+}
+
+
+@pytest.mark.parametrize("num_cases", [500, pytest.param(5000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", FILES)
+def test_any_file_is_read_whole(kind, num_cases, count_cases):
+    ran = 0
+
+    @settings(
+        max_examples=num_cases,
+        phases=[Phase.generate, Phase.shrink],
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(FILES[kind])
+    def case(file):
+        nonlocal ran
+        check(file)
+        ran += 1
+
+    case()
+    count_cases(f"hypothesis, {kind}", ran)
+    assert ran >= num_cases
+    assert pa.default_memory_pool().max_memory() < MAX_ARROW_BYTES
