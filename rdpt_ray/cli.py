@@ -98,6 +98,22 @@ def ingest(
 
 
 @app.command()
+def plan(
+    config: ConfigArgument, overrides: OverridesArgument = None, as_json: JsonOption = False
+) -> None:
+    """What every model would have to read, and what the store has already; nothing is scored.
+
+    The input is read into the store first, which `curate` does not do again.
+    """
+    loaded = _load(config, overrides)
+    from rdpt_ray.pipeline.stages import plan_only
+
+    found = plan_only(loaded, Console(stderr=True))
+    if as_json:
+        typer.echo(json.dumps(found, sort_keys=True))
+
+
+@app.command()
 def score(
     config: ConfigArgument, overrides: OverridesArgument = None, as_json: JsonOption = False
 ) -> None:

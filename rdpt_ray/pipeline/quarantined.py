@@ -22,7 +22,7 @@ from rdpt_ray.pipeline.roles import is_teacher, teacher_of
 from rdpt_ray.pipeline.score import Part
 from rdpt_ray.storage.parts import bucket_folder
 from rdpt_ray.storage.schemas import QUARANTINE
-from rdpt_ray.storage.scores import is_pruned, read_scores
+from rdpt_ray.storage.scores import PASSING, is_pruned, read_scores
 from rdpt_ray.storage.sessions import sessions_of
 
 Row = dict[str, Any]
@@ -63,7 +63,7 @@ class Quarantined:
             raise QuarantineError(_told(rows, self.count, self._num_rows, self._job, where))
 
     def recall(self, parts: Sequence[Part]) -> None:
-        """Count what models failed on in earlier sessions of the run, which is not read again.
+        """Count what models failed on in earlier sessions of the run, unless it is read again.
 
         Raises:
             QuarantineError: if that is too much.
@@ -74,7 +74,8 @@ class Quarantined:
         }
         if roles:
             for row in _recalled(parts, sorted(roles & self._job.models.keys()), self._job):
-                self._failed.setdefault(row["trace_id"], row)
+                if row["reason"] not in PASSING:
+                    self._failed.setdefault(row["trace_id"], row)
             self.check()
 
     def see(self, role: Role, part: Part) -> None:

@@ -25,6 +25,9 @@ from rdpt_ray.storage.runs import INGESTED
 from rdpt_ray.storage.score_checks import shape_of
 from rdpt_ray.storage.token_scores import token_name
 
+HERE = 32
+"""So few parts are looked at sooner than tasks are started."""
+
 MAX_TOLD = 5
 """Damaged files named one by one; the rest is counted."""
 
@@ -115,9 +118,14 @@ def _tell(damage: Mapping[str, str], session: AtWork, kinds: Counter[str]) -> No
 
 
 def _over(places: list[Place], relied: Relied) -> Iterator[list[dict[str, str]]]:
-    """The damage of every part, part by part, in tasks."""
+    """The damage of every part, part by part: of a few at once, of many in tasks."""
+    rows = [{"bucket": place.bucket, "key": place.part} for place in places]
+    if len(rows) <= HERE:
+        for row in rows:
+            yield [_set_aside(damage, relied.store) for damage in check(row, relied)]
+        return
     items = ray.data.from_items(
-        [{"bucket": place.bucket, "key": place.part} for place in places],
+        rows,
         override_num_blocks=min(len(places), max(16, len(places) // 8)),
     )
     body: Any = partial(check_parts, relied=relied)
@@ -134,14 +142,14 @@ _DAMAGE = pa.list_(
 def check_parts(batch: pa.Table, *, relied: Relied) -> pa.Table:
     """Body of the tasks: look at the parts of a batch, and set aside what is damaged."""
     told = [
-        [_set_aside(damage, relied.store) for damage in _first_of_each(check(row, relied))]
+        [_set_aside(damage, relied.store) for damage in check(row, relied)]
         for row in batch.to_pylist()
     ]
     return pa.table({"damage": pa.array(told, _DAMAGE)})
 
 
 def check(row: Mapping[str, Any], relied: Relied) -> list[Damage]:
-    """What is damaged of a part and of what was made of it."""
+    """What is damaged of a part and of what was made of it: the first finding of each file."""
     bucket, key = row["bucket"], row["key"]
     table, found = open_part(relied.store, relied.dataset, bucket, key)
     if table is None:
@@ -156,11 +164,6 @@ def check(row: Mapping[str, Any], relied: Relied) -> list[Damage]:
     for name in relied.verdicts.get(key, []):
         place = Place("verified", name.split("/")[1], part=key)
         found += check_derived(relied.store, name, place, shape)
-    return found
-
-
-def _first_of_each(found: list[Damage]) -> list[Damage]:
-    """One finding per file."""
     return list({damage.file: damage for damage in reversed(found)}.values())
 
 

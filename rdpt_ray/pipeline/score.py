@@ -30,7 +30,13 @@ from rdpt_ray.scoring.numerics import numerics
 from rdpt_ray.scoring.scorer import ModelScorer, Scorer, Trace, TraceTokens, sentence_scores
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder
-from rdpt_ray.storage.scores import is_pruned, read_held, read_partial, write_scores
+from rdpt_ray.storage.scores import (
+    is_pruned,
+    read_held,
+    read_partial,
+    without_passing,
+    write_scores,
+)
 from rdpt_ray.storage.token_scores import token_name
 
 READ = ["trace_id", "messages", "response", "answer_start", "sentences", "metadata"]
@@ -225,7 +231,9 @@ class ScorePart:
         has_all = not self._keep or self._store.exists(name)
         # Where tokens are to be kept and are not there, the part is read once more.
         read = read_held if has_all else read_partial
-        rows = read(self._store, self._model_key, key, ids)
+        num_sentences = [len(trace.sentences) for trace in traces]
+        # An error of `PASSING` counts as nothing read, until this attempt meets it again.
+        rows = without_passing(read(self._store, self._model_key, key, ids, num_sentences))
         held = kept_tokens(self._store, token_files, ids)
         rows |= {
             trace.trace_id: scores_row(trace.trace_id, sentence_scores(trace, held[trace.trace_id]))

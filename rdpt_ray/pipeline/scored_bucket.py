@@ -115,9 +115,10 @@ def _read_parts(
         name = f"{bucket_folder(run.dataset, bucket.bucket)}/{key}.parquet"
         traces = run.store.read_table(name, columns=content).to_pylist()
         trace_ids = [trace["trace_id"] for trace in traces]
+        num_sentences = [len(trace["sentences"]) for trace in traces]
         told = run.ledger.with_verdicts(rows, key, trace_ids)
         by_role = {
-            role: read_scores(run.store, model_key, key, trace_ids)
+            role: read_scores(run.store, model_key, key, trace_ids, num_sentences)
             for role, model_key in run.model_keys.items()
         }
         for index, trace in enumerate(traces):

@@ -48,9 +48,17 @@ def plan_only(config: CurateConfig, console: Console) -> dict[str, Any]:
         repair(job, session)
         buckets = ingest_input(job, session)
         found = outlook(job, parts_of(buckets))
-    for each in found:
-        console.print(each.text, highlight=False, markup=False)
-    return {**_counts(job, buckets), "models": {each.role: asdict(each) for each in found}}
+    counts = _counts(job, buckets)
+    told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in counts.items())
+    console.print(
+        told,
+        *(each.text for each in found),
+        sep="\n",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    return {**counts, "models": {each.role: asdict(each) for each in found}}
 
 
 def score_only(config: CurateConfig, console: Console) -> dict[str, Any]:

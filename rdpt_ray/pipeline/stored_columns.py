@@ -88,8 +88,9 @@ def _parts(bucket: IngestedBucket, run: StoredRun) -> Iterator[ScoreColumns]:
         traces = run.store.read_table(name, ["trace_id", "prompt_id", "response", "sentences"])
         trace_ids: list[str] = traces.column("trace_id").to_pylist()
         rows = run.ledger.with_verdicts(ledger, key, trace_ids)
+        lengths = pc.call_function("list_value_length", [traces.column("sentences")]).to_pylist()
         tables = {
-            role: _scores(run.store, model_key, key, trace_ids)
+            role: _scores(run.store, model_key, key, trace_ids, lengths)
             for role, model_key in run.model_keys.items()
         }
         teacher = _teachers(tables, [rows.get(trace_id) for trace_id in trace_ids])
@@ -110,11 +111,14 @@ def _parts(bucket: IngestedBucket, run: StoredRun) -> Iterator[ScoreColumns]:
             )
 
 
-def _scores(store: Root, model_key: str, key: str, trace_ids: Sequence[str]) -> pa.Table:
+def _scores(
+    store: Root, model_key: str, key: str, trace_ids: Sequence[str], num_sentences: Sequence[int]
+) -> pa.Table:
     """One model's scores of a part as a table; pruned traces have empty rows."""
     if store.exists(score_name(model_key, key)):
-        return read_whole(store, model_key, key, trace_ids)
-    return pa.Table.from_pylist(read_scores(store, model_key, key, trace_ids), schema=SCORES)
+        return read_whole(store, model_key, key, trace_ids, num_sentences)
+    rows = read_scores(store, model_key, key, trace_ids, num_sentences)
+    return pa.Table.from_pylist(rows, schema=SCORES)
 
 
 def _teachers(tables: Mapping[str, pa.Table], rows: Sequence[Mapping[str, Any] | None]) -> pa.Table:

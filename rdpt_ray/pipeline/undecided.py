@@ -12,7 +12,7 @@ from rdpt_ray.pipeline.demand import Demand
 from rdpt_ray.pipeline.score import Part, read_traces
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder
-from rdpt_ray.storage.scores import read_scores
+from rdpt_ray.storage.scores import read_scores, without_passing
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,8 @@ def ask(part: Part, asked: Asked) -> dict[str, int | bool]:
     name = f"{bucket_folder(asked.dataset, part.bucket)}/{part.key}.parquet"
     traces = read_traces(asked.store, name)
     ids = [trace.trace_id for trace in traces]
-    rows = {
-        row["trace_id"]: row for row in read_scores(asked.store, asked.model_key, part.key, ids)
-    }
+    scores = read_scores(asked.store, asked.model_key, part.key, ids)
+    rows = without_passing({row["trace_id"]: row for row in scores})
     reading = asked.demand.of(part.bucket, part.key, traces)
     return {
         "is_open": bool(reading.wave(rows)),
