@@ -82,7 +82,8 @@ def test_whatever_is_damaged_is_set_aside_and_made_again(copied, damage):
     assert again.facts.sessions.damaged == len(spoilt)
     aside = {path.relative_to(store / DAMAGED) for path in (store / DAMAGED).rglob("*.parquet")}
     assert aside == {path.relative_to(store) for path in spoilt}
-    assert 0 < again.to_json()["scored"]["teacher"] < done.to_json()["scored"]["teacher"]
+    assert 0 < again.to_json()["scored"]["student"] < done.to_json()["scored"]["student"]
+    assert again.to_json()["scored"]["teacher"] == 0, "its tokens are kept"
 
 
 @pytest.mark.slow
