@@ -1,4 +1,4 @@
-"""A disk that is full in the middle of a job: it is told in words, and with space the same command continues."""
+"""A disk that is full in the middle of a job: told in words; with space the same command continues."""
 
 import json
 import subprocess
