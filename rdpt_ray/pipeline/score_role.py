@@ -73,6 +73,7 @@ def score_role(
             model=model,
             identity=identity,
             session=session.file,
+            stalled=session.stall,
             load=load,
             demand=demand,
             ledger=None if recording is None else f"{run_folder(session.record.run)}/rows",
