@@ -20,7 +20,7 @@ from rdpt_ray.storage.inputs import list_inputs
 from rdpt_ray.storage.model_records import write_model_record
 from rdpt_ray.storage.parts import bucket_folder
 from rdpt_ray.storage.runs import write_json
-from rdpt_ray.storage.scores import write_scores
+from rdpt_ray.storage.scores import score_name, write_scores
 from rdpt_ray.storage.sessions import new_session, session_name
 from rdpt_ray.storage.token_scores import StoredTokens, token_name, tokens_table
 
@@ -88,7 +88,11 @@ class SmallRun:
                 {"model": role, "weights": model_key, "signals": ["rank"] * (role == "student")},
             )
             for bucket, key in self.parts:
-                self.score_part(role, model_key, bucket, key, keep_tokens=keep_tokens)
+                names = [score_name(model_key, key)]
+                if keep_tokens and role == "student":
+                    names.append(token_name(model_key, self.dataset, bucket, key))
+                if not all(map(self.root.exists, names)):
+                    self.score_part(role, model_key, bucket, key, keep_tokens=keep_tokens)
         return self
 
     def score_part(self, role, model_key, bucket, key, *, keep_tokens):
