@@ -10,7 +10,7 @@ REASONS = {
     "duplicate_key": "an object, or the file's schema, names the same key twice",
     "non_finite_number": "NaN or Infinity, which JSON does not have, or a number too large for a float",
     "number_too_long": "an integer with more digits than Python converts (4300)",
-    "too_deep": "arrays or objects are nested too deeply to be read",
+    "too_deep": "arrays or objects are nested more than 100 deep",
     "too_long": "the row is larger than the limit of 32 MiB",
     "invalid_utf8": "the bytes are not valid UTF-8",
     "invalid_unicode": "the text holds half of a surrogate pair, which no encoding can store",

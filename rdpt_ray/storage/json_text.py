@@ -2,10 +2,26 @@
 
 import json
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from rdpt_ray.storage.faults import Fault
 from rdpt_ray.storage.identity import encode_text
+
+MAX_DEPTH = 100
+"""Of arrays and objects in each other. Python's own limit counts the callers too, so that it would depend on
+who reads a row whether it is a trace; Arrow's for Parquet is 100 as well."""
+
+
+def is_too_deep(value: Any) -> bool:
+    """Whether arrays and objects lie in each other more than `MAX_DEPTH` deep."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [entry for entry in level if isinstance(entry, list | dict)]
+        if not level:
+            return False
+        level = [entry for inner in level for entry in _entries(inner)]
+    return True
 
 
 def dump_json(value: Any, column: str) -> str | None:
@@ -28,6 +44,10 @@ def dump_json(value: Any, column: str) -> str | None:
         raise Fault("too_deep", column) from None
     encode_text(text, column)
     return text
+
+
+def _entries(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _dump(value: Any) -> str:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from rdpt_ray.storage.columns import ColumnNames, Row, explain_missing, missing_columns
 from rdpt_ray.storage.faults import MAX_ROW_BYTES, Fault, is_bomb
+from rdpt_ray.storage.json_text import is_too_deep
 from rdpt_ray.storage.sources import Compression, Source
 
 _CHUNK_BYTES = 1 << 18
@@ -163,7 +164,7 @@ def parse_json(line: bytes) -> Any:
         Fault: naming what is wrong and where.
     """
     try:
-        return _DECODER.decode(line.decode("utf-8"))
+        value = _DECODER.decode(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         detail = (
             f"byte 0x{line[error.start]:02x} at offset {error.start} of the line: {error.reason}"
@@ -174,6 +175,9 @@ def parse_json(line: bytes) -> Any:
         raise Fault("malformed_json", detail=detail) from None
     except RecursionError:
         raise Fault("too_deep") from None
+    if is_too_deep(value):
+        raise Fault("too_deep")
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

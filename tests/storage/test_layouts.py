@@ -200,6 +200,14 @@ def test_what_was_written_keeps_its_identity():
     assert again == {**first, "file": again["file"]}
 
 
+@pytest.mark.parametrize(("depth", "kept"), [(99, False), (101, True), (100_000, True)])
+def test_metadata_in_a_text_that_is_nested_too_deeply_stays_a_text(depth, kept):
+    metadata = '{"a":' * depth + "1" + "}" * depth
+    _, [entry] = read(as_lines([changed("rdpt", metadata=metadata)]), "x.jsonl")
+    assert entry["reason"] is None
+    assert (json.loads(entry["metadata"]) == metadata) is kept
+
+
 def test_a_number_is_a_reference_answer():
     _, [entry] = read(as_lines([changed("limo", answer=4)]), "x.jsonl")
     assert entry["reference_answer"] == "4"

@@ -85,6 +85,21 @@ def test_a_malformed_line_is_one_fault_and_its_neighbours_are_read(line, reason)
     assert read(b"\n".join([GOOD, line, GOOD])) == [(0, VALUES), (1, reason), (2, VALUES)]
 
 
+def called_from(frames, function):
+    return called_from(frames - 1, function) if frames else function()
+
+
+@pytest.mark.parametrize("nested", [b'{"a":%s}', b"[%s]", b"[0,%s]"])
+def test_how_deep_is_too_deep_does_not_depend_on_the_caller(nested):
+    line = b'{"prompt": "q", "response": "r", "x": %s}'
+    value = b"1"
+    for _ in range(99):
+        value = nested % value
+    for frames in (0, 600):
+        rows = called_from(frames, lambda: read(line % value + b"\n" + line % (nested % value)))
+        assert rows == [(0, VALUES), (1, "too_deep")]
+
+
 @pytest.mark.parametrize("cut", range(1, len(GOOD)))
 def test_half_a_last_line_is_a_fault(cut):
     assert read(GOOD + b"\n" + GOOD[:cut]) == [(0, VALUES), (1, "malformed_json")]

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from rdpt_ray.storage.column_types import conversation, text, text_or_conversation
+from rdpt_ray.storage.json_text import is_too_deep
 from rdpt_ray.storage.layouts.layout import Layout, Values
 
 
@@ -23,9 +24,10 @@ def parsed(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
+        found = json.loads(value)
     except (ValueError, RecursionError):
         return value
+    return value if is_too_deep(found) else found
 
 
 ACEREASON = Layout(
