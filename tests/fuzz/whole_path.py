@@ -5,6 +5,7 @@ import tempfile
 import time
 import zlib
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -160,13 +161,15 @@ def _check_text(row: dict[str, Any], record: dict[str, Any], plain: bool) -> Non
         assert row["response"] == response.strip()
 
 
-def _texts(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    entries = (
-        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    )
-    return [text for entry in entries for text in _texts(entry)]
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value, however deep."""
+    left = [value]
+    while left:
+        entry = left.pop()
+        if isinstance(entry, str):
+            yield entry
+        elif isinstance(entry, dict | list):
+            left += entry.values() if isinstance(entry, dict) else entry
 
 
 def _check_stored(file: Any, config: InputConfig, rows: list[dict[str, Any]]) -> None:
