@@ -7,6 +7,7 @@
     +-- StoreError (OSError)       the store holds something it must not, or cannot be written
     +-- CapacityError (RuntimeError)  the cluster cannot hold what was asked for
     +-- QuarantineError (RuntimeError)  more of the rows read is quarantined than `fail_above` allows
+    +-- PublishError (RuntimeError)   the dataset must not be published, or the other side refuses it
     +-- Interrupted (RuntimeError)    the job was asked to end, and did
 
 No class takes more than one argument, so all of them pickle across Ray.
@@ -44,6 +45,10 @@ class QuarantineError(RdptError, RuntimeError):
     """More rows are quarantined than the config allows; tells how many, why, and how to go on."""
 
     exit_code = 3
+
+
+class PublishError(RdptError, RuntimeError):
+    """The dataset must not be published as it is, or cannot be put where it is to go."""
 
 
 class Interrupted(RdptError, RuntimeError):
