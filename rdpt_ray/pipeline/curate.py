@@ -5,12 +5,9 @@ classify and select, report, and write the manifest last. Every step leaves its 
 starts by looking for it there, so killing the job at any moment and running it again continues it.
 """
 
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from rich.console import Console
 
@@ -19,59 +16,31 @@ from rdpt_ray.errors import ConfigError, StoreError
 from rdpt_ray.method.auto_beta import choose_beta
 from rdpt_ray.method.sentences import splitter_id
 from rdpt_ray.method.summary import Summary, merge
-from rdpt_ray.pipeline.account import account
 from rdpt_ray.pipeline.capacity import check_capacity
 from rdpt_ray.pipeline.check_models import check_tokenizers
 from rdpt_ray.pipeline.cluster import connected
 from rdpt_ray.pipeline.contamination import find_contaminated, load_evaluation_sets
 from rdpt_ray.pipeline.duplicates import find_duplicates
 from rdpt_ray.pipeline.eligible import passes_filters
+from rdpt_ray.pipeline.finish import Findings, Run, finish, found_finished
 from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.job import Job, ingest_input, open_job, parts_of, shown, working
-from rdpt_ray.pipeline.lineage import Kind, manifest, versions
+from rdpt_ray.pipeline.lineage import Kind
 from rdpt_ray.pipeline.nodes import connected_cluster
 from rdpt_ray.pipeline.outlook import outlook
 from rdpt_ray.pipeline.precision import Check, check_precision
 from rdpt_ray.pipeline.progress import Advance
 from rdpt_ray.pipeline.quarantined import Quarantined, check_outcome
 from rdpt_ray.pipeline.repair import repair
-from rdpt_ray.pipeline.roles import demand_of, is_teacher
+from rdpt_ray.pipeline.roles import demand_of
 from rdpt_ray.pipeline.score import Part
 from rdpt_ray.pipeline.score_role import score_role
 from rdpt_ray.pipeline.screening import Screening
 from rdpt_ray.pipeline.select import Selection, differences, select, within_budget
 from rdpt_ray.pipeline.session import AtWork
 from rdpt_ray.pipeline.verify import Verification, verify_answers
-from rdpt_ray.publish.facts import BetaFacts, InputFacts, ModelFacts, RunFacts, VerifyFacts
-from rdpt_ray.publish.report import render_report
+from rdpt_ray.publish.facts import BetaFacts, ModelFacts, VerifyFacts
 from rdpt_ray.selection_config import FiltersConfig
-from rdpt_ray.storage.files import Root
-from rdpt_ray.storage.runs import MANIFEST, REPORT, read_json, write_json
-from rdpt_ray.storage.sessions import sessions_of
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run that is complete."""
-
-    uri: str
-    report: str
-    summary: Summary
-    facts: RunFacts
-
-    def to_json(self) -> dict[str, Any]:
-        """The object that `--json` prints (docs/data.md)."""
-        return {
-            "run": self.uri,
-            "report": self.report,
-            "rows_read": self.summary.rows_read,
-            "selected": self.summary.selected,
-            "rejected": self.summary.rejected,
-            "quarantined": self.summary.quarantined,
-            "pruned": self.summary.pruned,
-            "scored": {model.role: model.scored for model in self.facts.models},
-            "reused": {model.role: model.reused for model in self.facts.models},
-        }
 
 
 def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> Run:
@@ -90,11 +59,9 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
         RdptError: whatever is wrong with the config, the input, a model, the store or the cluster, before
             anything is scored wherever it can be known by then.
     """
-    begun = time.monotonic()
-    created_at = datetime.now(UTC).isoformat(timespec="seconds")
     job = open_job(config, kind)
     if job.is_finished:
-        return _finished(job)
+        return found_finished(job)
     check_job(job)
     console.print(
         f"run {job.run_id}: {shown(job.files)}, by {', '.join(job.models)}",
@@ -126,38 +93,19 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
         precision = check_precision(parts, _precision(job, selection.thresholds, session), console)
         summary = _select(buckets, within_budget(buckets, selection), session)
         check_outcome(job, summary)
-        session.record.ended = "finished"
-        sessions = [
-            each for each in sessions_of(job.store, job.run_id) if each.session != job.session
-        ]
-        sessions.append(session.record)
-        facts = RunFacts(
-            run_id=job.run_id,
-            name=config.name,
-            kind=kind,
-            created_at=created_at,
-            policy=config.selection.policy if kind == "curate" else None,
-            per_prompt=config.selection.per_prompt,
-            alpha=config.thresholds.alpha,
-            beta=float(selection.thresholds.beta),
-            models=tuple(models),
-            inputs=(InputFacts(shown(job.files), summary.rows_read),),
-            precision=precision,
-            divergence=config.thresholds.divergence,
-            auto_beta=auto_beta,
-            verification=verification,
-            min_score=config.selection.min_score,
-            budget_rows=config.selection.budget.rows,
-            budget_tokens=config.selection.budget.tokens,
-            prune=config.selection.prune and kind == "curate",
-            prune_exact=_rounding(job),
-            wall_s=time.monotonic() - begun,
-            sessions=account(sessions, damaged),
-            versions=versions(),
+        return finish(
+            job,
+            session,
+            Findings(
+                summary=summary,
+                models=tuple(models),
+                beta=float(selection.thresholds.beta),
+                auto_beta=auto_beta,
+                verification=verification,
+                precision=precision,
+                damaged=damaged,
+            ),
         )
-        job.store.write_bytes(f"{job.folder}/{REPORT}", render_report(summary, facts).encode())
-        write_json(job.store, f"{job.folder}/{MANIFEST}", manifest(job, facts, summary, sessions))
-        return _run(job.store, job.folder, summary, facts)
 
 
 def check_cluster(job: Job, console: Console) -> None:
@@ -269,23 +217,6 @@ def _precision(job: Job, thresholds: ThresholdsConfig, session: AtWork) -> Check
     )
 
 
-def _rounding(job: Job) -> str | None:
-    """Why pruning keeps the selection only up to rounding; None where it keeps it to the bit.
-
-    The bound is exact where a trace's scores do not depend on what shares its pass, which was seen for
-    float32 on CPU only (docs/pruning.md).
-    """
-    inexact = [
-        f"{role} scores by {model.engine} in {model.dtype}"
-        + (" on GPUs" if model.pool.num_gpus else "")
-        for role, model in job.models.items()
-        if is_teacher(role)
-        and model.engine != "precomputed"
-        and (model.engine != "transformers" or model.dtype != "float32" or model.pool.num_gpus)
-    ]
-    return "; ".join(inexact) or None
-
-
 def _select(buckets: list[IngestedBucket], job: Selection, session: AtWork) -> Summary:
     with session.stage("select", len(buckets)) as advance:
         summary = merge(_counted(select(buckets, job), advance), num_examples=job.num_examples)
@@ -303,20 +234,3 @@ def _counted(summaries: Iterator[Summary], advance: Advance) -> Iterator[Summary
     for summary in summaries:
         yield summary
         advance(1, "buckets")
-
-
-def _finished(job: Job) -> Run:
-    """A run whose manifest is there: its outcome, with nothing scored this time."""
-    record = read_json(job.store, f"{job.folder}/{MANIFEST}")
-    facts = RunFacts.from_dict(record["facts"])
-    models = tuple(
-        replace(model, scored=0, reused=model.scored + model.reused, tokens=0, tokens_per_s=None)
-        for model in facts.models
-    )
-    summary = Summary.from_dict(record["summary"])
-    check_outcome(job, summary)
-    return _run(job.store, job.folder, summary, replace(facts, models=models))
-
-
-def _run(store: Root, folder: str, summary: Summary, facts: RunFacts) -> Run:
-    return Run(store.show(folder), store.show(f"{folder}/{REPORT}"), summary, facts)

@@ -30,6 +30,7 @@ class AtWork:
     def __init__(self, store: Root, record: Session, console: Console, drain_s: float) -> None:
         """Take the record; see `at_work`."""
         self.record, self.console = record, console
+        self.begun = time.monotonic()
         self._store, self._drain_s = store, drain_s
         self._wake, self._stop = threading.Event(), threading.Event()
         self._can_wait = False
