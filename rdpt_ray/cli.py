@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from rdpt_ray import __version__
+from rdpt_ray.cli_store import store_app
 from rdpt_ray.errors import ConfigError, RdptError
 from rdpt_ray.method.summary import Summary
 
@@ -27,6 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(store_app)
 
 ConfigArgument = Annotated[str, typer.Argument(help="YAML config: a local path or any fsspec URI.")]
 OverridesArgument = Annotated[

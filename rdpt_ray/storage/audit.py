@@ -15,7 +15,7 @@ from rdpt_ray.storage.damage import Damage, damages, read_checked, set_aside, un
 from rdpt_ray.storage.derived_checks import check_record_rows
 from rdpt_ray.storage.part_checks import check_derived, check_part, check_scores, open_part
 from rdpt_ray.storage.places import DAMAGED, Place, place_of
-from rdpt_ray.storage.references import needed
+from rdpt_ray.storage.references import missing
 from rdpt_ray.storage.run_checks import check_run, check_run_file
 from rdpt_ray.storage.runs import INGESTED
 from rdpt_ray.storage.schemas import RECORDS
@@ -129,9 +129,7 @@ def _orphans(plan: AuditPlan) -> list[str]:
 
 def _missing(plan: AuditPlan, found: Audit) -> None:
     """What finished runs refer to and is not there: set aside and not made again yet, or lost."""
-    wanted = needed(plan.runs.values())
-    for name in sorted(wanted.keys() - plan.names):
-        run = wanted[name]
+    for name, run in sorted(missing(plan.runs.values(), plan.names).items()):
         if f"{DAMAGED}/{name}" in plan.names:
             found.notes.append(
                 f"{name}: was set aside, and {run} refers to it; a run over the same input makes it"

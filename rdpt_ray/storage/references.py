@@ -1,9 +1,9 @@
 """What the runs of a store refer to: files that a run, finished or not, would miss."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from rdpt_ray.storage.places import Place
+from rdpt_ray.storage.places import Place, place_of
 from rdpt_ray.storage.run_records import RunRecord
 from rdpt_ray.storage.scores import score_name
 
@@ -85,6 +85,23 @@ def _part(dataset: str, bucket: int, key: str) -> str:
     return f"traces/{dataset}/bucket={bucket:04d}/{key}.parquet"
 
 
-def needed(runs: Iterable[RunRecord]) -> Mapping[str, str]:
-    """File that a finished run refers to -> one such run."""
-    return {name: run.run for run in runs for name in needs(run)}
+def missing(runs: Iterable[RunRecord], names: Collection[str]) -> dict[str, str]:
+    """File that a finished run refers to and that is not there -> one such run.
+
+    Args:
+        runs: The store's.
+        names: All its files.
+    """
+    begun = {
+        (place.owner, place.part)
+        for name in names
+        if (place := place_of(name)) is not None and place.kind == "partial"
+    }
+    found: dict[str, str] = {}
+    for run in runs:
+        for name in needs(run).difference(names):
+            place = place_of(name)
+            # A model whose server failed on some traces has only begun the part.
+            if place is not None and (place.owner, place.part) not in begun:
+                found[name] = run.run
+    return found

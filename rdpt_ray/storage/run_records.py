@@ -1,12 +1,12 @@
 """What the store says of its runs: which are there, how far they came, and what they refer to."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rdpt_ray.errors import StoreError
 from rdpt_ray.storage.damage import Damage, Finding, damages, parsed_json
-from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.files import Root, open_root, public_uri
 from rdpt_ray.storage.places import place_of
 from rdpt_ray.storage.runs import INGESTED, MANIFEST, run_folder
 
@@ -151,3 +151,31 @@ def refuse_damaged(runs: Iterable[RunRecord]) -> None:
                 f"{each.file}: expected {each.expected}, found {each.found}; `rdpt store verify` tells"
                 " what to do"
             )
+
+
+def open_record(uri: str) -> RunRecord:
+    """A run, finished or not, by its folder's URI.
+
+    Raises:
+        StoreError: if there is no run in it, or it is not inside a store.
+    """
+    store, _, run = uri.rstrip("/").rpartition("/runs/")
+    expected = "expected the folder of a run in its store, STORE/runs/RUN"
+    if not store or "/" in run:
+        raise StoreError(f"{public_uri(uri)}: {expected}")
+    root = open_root(store)
+    found = read_runs(root, root.names(run_folder(run)))
+    if not found:
+        raise StoreError(f"{public_uri(uri)}: {expected}, found no file")
+    return found[0]
+
+
+def known_of(run: RunRecord) -> dict[str, Any]:
+    """What is known of a run that has no manifest, as plain values."""
+    return {
+        "run": run.run,
+        "finished": run.is_finished,
+        "ingested": run.ingested,
+        "sessions": list(run.sessions.values()),
+        "damage": [asdict(each) for each in run.damage],
+    }

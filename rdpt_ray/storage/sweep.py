@@ -16,7 +16,7 @@ from rdpt_ray.storage.damage import parsed_json, read_checked
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.inventory import StoredFile, inventory
 from rdpt_ray.storage.places import DAMAGED, Place, place_of
-from rdpt_ray.storage.references import needed, references
+from rdpt_ray.storage.references import missing, references
 from rdpt_ray.storage.run_records import RunRecord, read_runs, refuse_damaged
 from rdpt_ray.storage.runs import INGESTED
 from rdpt_ray.storage.schemas import SCORES
@@ -188,11 +188,10 @@ class View:
 
     def set_aside(self) -> Iterator[Removal]:
         """Damaged files, once they are old, and made again or needed by no finished run."""
-        wanted = needed(self._runs.values())
+        lost = missing(self._runs.values(), self._files.keys())
         for name, _ in self._of("damaged"):
-            age, original = self._age(name), name.removeprefix(f"{DAMAGED}/")
-            is_lost = original in wanted and original not in self._files
-            if age is not None and age > DAMAGED_S and not is_lost:
+            age = self._age(name)
+            if age and age > DAMAGED_S and name.removeprefix(f"{DAMAGED}/") not in lost:
                 yield self._removal(name, SET_ASIDE, shared=False)
 
     def temporaries(self) -> Iterator[Removal]:
