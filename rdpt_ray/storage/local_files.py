@@ -86,7 +86,7 @@ def _claim(path: str) -> bool:
 def _written_beside(path: str, data: bytes) -> Iterator[tuple[str, os.stat_result]]:
     """A flushed temporary file with these bytes in the folder of `path`; gone after the block."""
     folder, name = os.path.split(path)
-    os.makedirs(folder, exist_ok=True)
+    _make_folder(folder)
     temporary = os.path.join(folder, f".{name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
@@ -100,6 +100,16 @@ def _written_beside(path: str, data: bytes) -> Iterator[tuple[str, os.stat_resul
             OSError
         ):  # mostly gone by now; what cannot be removed is found by the sweeper
             os.unlink(temporary)
+
+
+def _make_folder(folder: str) -> None:
+    """Make a folder and those above it, each to outlive a power cut."""
+    if not os.path.isdir(folder):
+        parent = os.path.dirname(folder)
+        _make_folder(parent)
+        with suppress(FileExistsError):
+            os.mkdir(folder)
+        _flush_folder(parent)
 
 
 def _flush_folder(folder: str) -> None:

@@ -17,7 +17,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from rdpt_ray.storage import local_files
-from rdpt_ray.storage.remote import is_precondition, remote_faults
+from rdpt_ray.storage.remote import is_precondition, may_pass, remote_faults
 
 
 def replace(fs: Any, path: str, data: bytes) -> None:
@@ -85,11 +85,13 @@ def _move_in(fs: Any, path: str, data: bytes) -> None:
 
 
 def _move(fs: Any, temporary: str, path: str) -> None:
-    """Move a file over another one: the name is free for a moment where servers refuse to replace."""
+    """Move a file over another one; where the server does not replace, the name is free for a moment."""
     try:
         fs.mv(temporary, path)
-    except remote_faults():
-        if _size(fs, path) is None:
+    except remote_faults() as error:
+        if _size(fs, temporary) is None:
+            return  # it was moved, and the answer lost
+        if may_pass(error) or _size(fs, path) is None:
             raise
     if _size(fs, temporary) is not None:  # WebHDFS does not even say that it refused
         fs.rm_file(path)
