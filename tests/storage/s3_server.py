@@ -27,9 +27,9 @@ class Fault:
     """What to do to the next requests of a kind.
 
     Attributes:
-        kind: `500`, `503`, `403`, `409`, `412`: answer that. `slow`: answer late. `reset`: break the connection off.
-            `truncate`: send half of the body. `forget`: do what is asked and answer 500. `hang_up`: do
-            what is asked and break the connection off.
+        kind: `500`, `503`, `403`, `409`, `412`: answer that. `slow`: answer late. `reset`: break the
+            connection off. `truncate`: send half of the body. `forget`: do what is asked and answer 500.
+            `hang_up`: do what is asked and break the connection off.
         method: Pattern of the whole method.
         path: Pattern that is found in `path?query`.
         times: How many requests.
