@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from tests.storage.hub_server import Dataset, running_hub
+from tests.hub.repositories import Dataset
+from tests.hub.server import TOKEN, running_hub
 from tests.storage.s3_server import KEY, SECRET, running_s3
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-TOKEN = "hf_never_shown"
 
 READ = """
 import json, sys
@@ -198,7 +198,7 @@ def test_a_dataset_is_read_at_the_commit_its_branch_stands_for(hub):
     found = of_hub(hub, "hf://datasets/org/traces")
     assert found["rows"] == {"hf://datasets/org/traces/data/a.parquet": 80}
     assert found["revisions"] == [first]
-    content = [path for _, path, count in hub.requests if count]
+    content = [each.path for each in hub.requests if each.served]
     assert content
     assert all(f"/resolve/{first}/" in path for path in content)
     assert hub.served("a.parquet") < 0.1 * len(WIDE)
@@ -241,7 +241,7 @@ def test_the_card_states_the_licence(hub, card, license):
 
 
 def test_a_private_dataset_needs_the_token_of_the_environment(hub):
-    hub.datasets["org/private"] = Dataset(token=TOKEN)
+    hub.datasets["org/private"] = Dataset(private=True)
     hub.datasets["org/private"].commit({"a.jsonl": jsonl(traces(2)), "README.md": CARD.encode()})
     uri = "hf://datasets/org/private/a.jsonl"
     assert of_hub(hub, uri, HF_TOKEN=TOKEN)["rows"] == {uri: 2}
