@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, NoReturn
 
@@ -97,13 +97,11 @@ def unpack(source: Source, compression: Compression) -> Iterator[bytes]:
         Fault: `corrupt_file` or `compression_bomb`.
         InputError: if the file system fails while reading.
     """
-    stream: Any = source
-    if compression is not None:
-        stream = pa.CompressedInputStream(pa.PythonFile(source, mode="r"), compression)
+    read = _unpacker(source, compression)
     num_bytes = 0
     while True:
         try:
-            chunk = stream.read(_CHUNK_BYTES)
+            chunk = read(_CHUNK_BYTES)
         except (OSError, pa.ArrowException) as error:
             source.raise_failure()
             raise Fault(
@@ -116,6 +114,15 @@ def unpack(source: Source, compression: Compression) -> Iterator[bytes]:
             detail = f"{source.tell()} bytes of the file unpack to more than {num_bytes}"
             raise Fault("compression_bomb", detail=detail)
         yield chunk
+
+
+def _unpacker(source: Source, compression: Compression) -> Callable[[int], bytes]:
+    """What reads up to so many unpacked bytes."""
+    if compression is None:
+        return source.read
+    stream = pa.CompressedInputStream(pa.PythonFile(source, mode="r"), compression)
+    # Its own `read` never gives back what it had set aside for a chunk that turns out to be damaged.
+    return lambda size: stream.read_buffer(size).to_pybytes()
 
 
 def split_lines(chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes | None]]:

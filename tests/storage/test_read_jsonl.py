@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import resource
 import time
 import tracemalloc
 
@@ -271,3 +272,19 @@ def test_any_json_parses_to_itself(value):
 @given(st.binary(max_size=300))
 def test_unpack_without_compression_is_the_file(data):
     assert b"".join(unpack(Source(io.BytesIO(data), "f"), None)) == data
+
+
+def address_space():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+def test_a_damaged_stream_leaves_no_memory_behind(pack):
+    compression = "gzip" if pack is gzip.compress else "zstd"
+    damaged = pack(GOOD + b"\n")[:-3]
+    before = None
+    for _ in range(400):
+        assert read(damaged, compression)[-1] == (None, "corrupt_file")
+        before = before or address_space()
+    assert address_space() - before < 40 << 20
