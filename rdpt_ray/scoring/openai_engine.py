@@ -93,8 +93,9 @@ class OpenaiEngine:
         try:
             return self._ask(client, sequence)
         except EndpointFault as fault:
-            if fault.status not in OWN_FAULTS:
-                self._check_server(client, fault)
+            if fault.status in OWN_FAULTS:
+                return f"endpoint_refused: {fault}"[:500]
+            self._check_server(client, fault)
             return f"endpoint_error: {fault}"[:500]
         except AnswerFault as fault:
             return f"endpoint_error: {fault} ({self._endpoint.url}{COMPLETIONS})"[:500]

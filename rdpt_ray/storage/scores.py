@@ -217,17 +217,18 @@ def _check_lists(
         for column in LISTS
     }
     for row, (trace_id, error) in enumerate(zip(ids, errors, strict=True)):
-        told = lengths["num_tokens"][row]
-        expected = told if num_sentences is None else num_sentences[trace_id]
-        for column, of_column in lengths.items():
-            found = of_column[row]
-            if found == expected or (found is None and (error or column not in NEEDED)):
-                continue
-            raise StoreError(
-                f"{root.show(name)}: trace {trace_id}: expected {expected} entries in {column}, one per"
-                f" sentence, found {'no list' if found is None else found}; delete the file and rerun"
-                " to score its traces again"
-            )
+        found = {column: of_column[row] for column, of_column in lengths.items()}
+        some = next((count for count in found.values() if count is not None), None)
+        expected = some if num_sentences is None else num_sentences[trace_id]
+        for column, count in found.items():
+            is_there = count == expected if count is not None else error or column not in NEEDED
+            if not is_there:
+                raise StoreError(
+                    f"{root.show(name)}: trace {trace_id}: expected"
+                    f" {'a list' if expected is None else f'{expected} entries'} in {column}, one entry"
+                    f" per sentence, found {'none' if count is None else count}; delete the file and"
+                    " rerun to score its traces again"
+                )
 
 
 def progress_of(row: Scores) -> tuple[int, int]:

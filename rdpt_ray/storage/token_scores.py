@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rdpt_ray.errors import StoreError
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.schemas import TOKENS
+from rdpt_ray.storage.scores import is_passing
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,15 @@ def parts_with_tokens(root: Root, model_key: str, dataset: str) -> set[str]:
 
 
 def stored_tokens(root: Root, model_key: str, dataset: str, bucket: int) -> dict[str, str]:
-    """trace_id -> name of the file that holds its token scores, over one bucket."""
+    """trace_id -> name of the file that holds its token scores, over one bucket.
+
+    A trace with an error that another attempt may mend is not among them.
+    """
     found: dict[str, str] = {}
     for name in root.names(_bucket_folder(model_key, dataset, bucket)):
-        table = root.read_table(name, columns=["trace_id"])
-        for trace_id in table.column("trace_id").to_pylist():
-            found.setdefault(trace_id, name)
+        for row in root.read_table(name, columns=["trace_id", "error"]).to_pylist():
+            if not is_passing(row["error"]):
+                found.setdefault(row["trace_id"], name)
     return found
 
 
@@ -73,7 +77,8 @@ def read_tokens(
     Args:
         root: The store.
         names: The files to look in.
-        trace_ids: Whose scores; those that no file holds are left out.
+        trace_ids: Whose scores; those that no file holds are left out, and those with an error that
+            another attempt may mend.
 
     Raises:
         StoreError: naming the file, if it is unreadable or not of the schema TOKENS.
@@ -89,7 +94,8 @@ def read_tokens(
             )
         kept = table.filter(wanted)
         for row in range(kept.num_rows):
-            found.setdefault(kept.column("trace_id")[row].as_py(), _parsed(kept, row))
+            if not is_passing(kept.column("error")[row].as_py()):
+                found.setdefault(kept.column("trace_id")[row].as_py(), _parsed(kept, row))
     return found
 
 

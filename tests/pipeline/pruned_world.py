@@ -56,7 +56,7 @@ def drawn_world(rng):
         for role in ("student", "unprompted", "teacher")
     }
     fails = [trace.trace_id for trace in traces if rng.random() < 0.1]
-    tokens["teacher"] |= dict.fromkeys(fails, "engine_error: it fell over")
+    tokens["teacher"] |= dict.fromkeys(fails, "actor_died: it fell over")
     rng.shuffle(traces)
     return World(traces, **tokens)
 

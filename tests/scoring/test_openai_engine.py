@@ -359,7 +359,7 @@ def test_a_refused_sequence_is_not_sent_again(faulty, code):
     (sequence,) = some(7, count=1)
     server.bodies.clear()
     server.faults[tuple(ids_of(sequence))] = [Status(code, message="too\n long")]
-    error = f"endpoint_error: {code}: too long ({server.url}/completions)"
+    error = f"endpoint_refused: {code}: too long ({server.url}/completions)"
     assert engine.token_scores([sequence]) == [error]
     assert len(server.bodies) == 1
 

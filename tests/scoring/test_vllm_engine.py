@@ -264,8 +264,8 @@ def test_what_it_refuses_is_one_sequences_error(server, folder, reference):
     first, long, third, outside = connected(server, folder).token_scores(batch)
     compare([first, third], reference.token_scores([batch[0], batch[2]]), "beside refused ones")
     logger.info("%s\n%s", long, outside)
-    assert long.startswith("endpoint_error: 400: ")
-    assert outside.startswith("endpoint_error: 400: ")
+    assert long.startswith("endpoint_refused: 400: ")
+    assert outside.startswith("endpoint_refused: 400: ")
 
 
 @pytest.mark.parametrize(

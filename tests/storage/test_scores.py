@@ -9,12 +9,17 @@ from rdpt_ray.errors import StoreError
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.schemas import SCORES
 from rdpt_ray.storage.scores import (
+    PASSING,
+    UNREAD,
+    is_passing,
     is_pruned,
+    read_held,
     read_partial,
     read_scores,
     score_name,
     scored_parts,
     unread,
+    without_passing,
     write_scores,
 )
 
@@ -27,7 +32,8 @@ def root(tmp_path):
 
 
 def row(trace_id, sums=(-1.0, None), tokens=(2, 0), error=None):
-    filled = {"sum_logprob": list(sums), "num_tokens": list(tokens)}
+    lists = (None if each is None else list(each) for each in (sums, tokens))
+    filled = dict(zip(("sum_logprob", "num_tokens"), lists, strict=True))
     return {**dict.fromkeys(SCORES.names), "trace_id": trace_id, "error": error, **filled}
 
 
@@ -114,6 +120,114 @@ def test_an_error_is_a_result(root):
     failed = row("a", error="context_exceeded: 9 tokens, the model reads at most 8")
     write_scores(root, "model", "key", IDS, [failed, row("b")])
     assert scored_parts(root, "model") == {"key"}
+
+
+@pytest.mark.parametrize("code", PASSING)
+def test_an_error_that_may_pass_keeps_the_part_open_until_it_has_passed(root, code):
+    met = row("a", None, None, f"{code}: it was down")
+    write_scores(root, "model", "key", IDS, [met, row("b")])
+    assert scored_parts(root, "model") == set()
+    assert read_scores(root, "model", "key", IDS) == [met, row("b")], "the run that met it sees it"
+    held = read_held(root, "model", "key", IDS)
+    assert without_passing(held) == {"b": row("b")}, "the next attempt does not"
+    write_scores(root, "model", "key", IDS, [row("a"), row("b")])
+    assert scored_parts(root, "model") == {"key"}
+    assert read_scores(root, "model", "key", IDS) == [row("a"), row("b")]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("engine_error: RuntimeError()", True),
+        ("out_of_memory: 9 tokens: no", True),
+        ("endpoint_error: 500: busy", True),
+        ("endpoint_refused: 400: too long", False),
+        ("actor_died: the process died 2 times", False),
+        ("nonfinite_score: 1 of 2", False),
+        ("engine_errors: no such code", False),
+        (UNREAD, False),
+        (GIVEN_UP, False),
+        (None, False),
+    ],
+)
+def test_which_errors_may_pass(error, expected):
+    assert is_passing(error) is expected
+
+
+def test_scores_beat_a_final_error_beats_one_that_may_pass_beats_having_given_up(root):
+    rows = [
+        row("a", (-1.0, -2.0), (2, None), GIVEN_UP),
+        row("a", None, None, "engine_error: it was down"),
+        row("a", None, None, "nonfinite_score: 1 of 2 log-probabilities"),
+        row("a"),
+    ]
+    for order in (rows, rows[::-1]):
+        for count, each in enumerate(order, 1):
+            write_scores(root, "model", "key", IDS, [each])
+            best = max(order[:count], key=rows.index)
+            assert read_partial(root, "model", "key", IDS) == {"a": best}
+        for name in root.names(""):
+            root.delete(name)
+
+
+# Lists of the wrong length
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            {"sum_logprob": [-1.0]},
+            "expected 2 entries in sum_logprob, one entry per sentence, found 1",
+        ),
+        (
+            {"num_tokens": [2, 0, 1]},
+            "expected 2 entries in num_tokens, one entry per sentence, found 3",
+        ),
+        (
+            {"first_logprob": []},
+            "expected 2 entries in first_logprob, one entry per sentence, found 0",
+        ),
+        (
+            {"sum_rank": [1.0] * 3},
+            "expected 2 entries in sum_rank, one entry per sentence, found 3",
+        ),
+        (
+            {"sum_logprob": None},
+            "expected 2 entries in sum_logprob, one entry per sentence, found none",
+        ),
+        (
+            {"sum_logprob": [-1.0], "num_tokens": [2]},
+            "expected 2 entries in sum_logprob, one entry per sentence, found 1",
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_lists_that_are_not_one_entry_per_sentence_are_refused(root, change, told, is_whole):
+    rows = [row("a"), {**row("b"), **change}]
+    write_scores(root, "model", "key", IDS if is_whole else [*IDS, "c"], rows)
+    (name,) = root.names("")
+    ids, lengths = (IDS, [2, 2]) if is_whole else ([*IDS, "c"], [2, 2, 5])
+    with pytest.raises(StoreError) as caught:
+        read_scores(root, "model", "key", ids, lengths)
+    assert str(caught.value).startswith(f"{root.show(name)}: trace b: {told}; delete the file")
+
+
+@pytest.mark.parametrize(
+    "change", [{"sum_logprob": [-1.0]}, {"sum_logprob": None}, {"sum_rank": []}]
+)
+def test_lists_of_different_lengths_are_refused_also_where_nobody_knows_the_sentences(root, change):
+    write_scores(root, "model", "key", IDS, [row("a"), {**row("b"), **change}])
+    with pytest.raises(StoreError, match="trace b: expected "):
+        read_scores(root, "model", "key", IDS)
+
+
+def test_a_row_without_lists_is_refused_unless_it_has_an_error(root):
+    write_scores(root, "model", "key", IDS, [row("a", None, None, "no_tokens: none"), row("b")])
+    assert len(read_scores(root, "model", "key", IDS, [2, 2])) == 2
+    write_scores(root, "model", "key", IDS, [row("a", None, None), row("b")])
+    with pytest.raises(StoreError, match="trace a: expected a list in sum_logprob"):
+        read_scores(root, "model", "key", IDS)
 
 
 def test_a_piece_about_strangers_is_refused_by_name(root):

@@ -103,3 +103,20 @@ def test_a_file_of_another_schema_is_named(tmp_path):
         StoreError, match=r"x\.parquet: expected the columns trace_id, starts.*delete"
     ):
         read_tokens(root, ["x.parquet"], ["a"])
+
+
+def test_a_trace_whose_error_may_pass_counts_as_not_there(tmp_path):
+    root = open_root(str(tmp_path))
+    first, second = token_name("m", "d", 3, "aa"), token_name("m", "d", 3, "bb")
+    met = {
+        "t1": tokens(0, error="engine_error: it was down"),
+        "t2": tokens(0, error="nonfinite_score: 1 of 2"),
+        "t3": tokens(2),
+    }
+    root.write_table(first, tokens_table(met))
+    assert stored_tokens(root, "m", "d", 3) == {"t2": first, "t3": first}
+    assert read_tokens(root, [first], list(met)).keys() == {"t2", "t3"}
+    root.write_table(second, tokens_table({"t1": tokens(4)}))
+    assert stored_tokens(root, "m", "d", 3) == {"t1": second, "t2": first, "t3": first}
+    found = read_tokens(root, [first, second], list(met))
+    assert len(found["t1"].logprobs) == 4
