@@ -1,8 +1,10 @@
 """The selection of one bucket, without a cluster."""
 
 import pyarrow as pa
+import pytest
 
 from rdpt_ray.config import ThresholdsConfig
+from rdpt_ray.errors import StoreError
 from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.select import Selection, select_bucket
 from rdpt_ray.selection_config import SelectionConfig
@@ -104,3 +106,18 @@ def test_a_trace_that_one_model_could_not_score_is_quarantined_with_the_role(tmp
     (row,) = store.read_table("runs/r/quarantine/bucket=0000.parquet").to_pylist()
     assert (row["stage"], row["reason"], row["column"]) == ("score", "context_exceeded", "teacher")
     assert (row["file"], row["row"]) == ("f", 0)
+
+
+def test_scores_of_another_number_of_sentences_are_refused_by_name(tmp_path):
+    """As a score file of another splitter would be, or one that a disk cut short and that still reads."""
+    store = open_root(str(tmp_path))
+    short = score("a", -1.0)
+    key = stored(store, [trace("a", "p", 0)], [short], [score("a", -1.0, -1.0)])
+    ledger(store, ["a"])
+    with pytest.raises(StoreError) as caught:
+        select_bucket(IngestedBucket(0, 1, 0, {key: 1}), selection(store))
+    assert str(caught.value).startswith(
+        f"{store.show(score_name('t', key))}: trace a: expected 2 entries in sum_logprob, one entry per"
+        " sentence, found 1; delete the file and rerun"
+    )
+    assert store.names("runs/r/selected") == []
