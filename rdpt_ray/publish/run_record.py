@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from rdpt_ray.publish.store_tables import cost_words, entry, line, lines, say, title
+from rdpt_ray.publish.words import counted
 from rdpt_ray.storage.run_contents import costs_of_roles, sessions_of_record
 from rdpt_ray.storage.run_records import RunRecord
 
@@ -41,7 +42,10 @@ def print_run(console: Console, run: RunRecord) -> None:
     if manifest.get("files"):
         total = sum(each.get("bytes", 0) for each in manifest["files"].values())
         title(console, "files")
-        say(console, f"  checksums of {len(manifest['files']):,} tables, {total:,} bytes in all")
+        say(
+            console,
+            f"checksums of {counted(len(manifest['files']), 'table')}, {total:,} bytes in all",
+        )
 
 
 def _sections(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -59,7 +63,7 @@ def _print_section(console: Console, key: str, value: Any) -> None:
     rows = list(flattened(value))
     lines(console, rows[:MAX_LINES])
     if len(rows) > MAX_LINES:
-        say(console, f"  and {len(rows) - MAX_LINES:,} more; --json has all")
+        say(console, f"and {len(rows) - MAX_LINES:,} more; --json has all")
 
 
 def _print_costs(console: Console, run: RunRecord) -> None:
@@ -77,7 +81,7 @@ def _print_sessions(console: Console, run: RunRecord) -> None:
     title(console, f"started {len(sessions):,} x")
     for session in sessions[-MAX_LINES:]:
         ended = session.get("ended") or "not ended: at work, or killed"
-        entry(console, f"  {session.get('started_at')} on {session.get('host')}: {ended}")
+        entry(console, f"{session.get('started_at')} on {session.get('host')}: {ended}")
         timings = session.get("timings")
         if isinstance(timings, Mapping) and timings:
             told = [f"{stage} {_shown(seconds)} s" for stage, seconds in timings.items()]

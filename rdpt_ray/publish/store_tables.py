@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rdpt_ray.publish.words import counted
 from rdpt_ray.storage.audit import Audit
 from rdpt_ray.storage.contents import Contents, DatasetContents, ModelContents
 from rdpt_ray.storage.printable import clip, printable
@@ -28,7 +29,7 @@ _STYLES = {"finished": "green", "live": "cyan", "unfinished": "yellow", "damaged
 def print_contents(console: Console, contents: Contents) -> None:
     """Print datasets, models, other rooms and runs."""
     title(console, f"{contents.store}")
-    say(console, f"{contents.files:,} files, {size(contents.bytes)}")
+    say(console, f"{counted(contents.files, 'file')}, {size(contents.bytes)}")
     title(console, "datasets")
     for dataset in contents.datasets:
         _print_dataset(console, dataset)
@@ -37,7 +38,7 @@ def print_contents(console: Console, contents: Contents) -> None:
         _print_model(console, model)
     title(console, "other rooms")
     for room, told in contents.rooms.items():
-        line(console, room, f"{told['files']:,} files, {size(told['bytes'])}")
+        line(console, room, f"{counted(told['files'], 'file')}, {size(told['bytes'])}")
     title(console, "runs")
     for run in contents.runs:
         _print_run(console, run)
@@ -52,11 +53,12 @@ def _print_dataset(console: Console, dataset: DatasetContents) -> None:
     line(
         console,
         "holds",
-        f"{dataset.traces:,} traces in {dataset.parts:,} parts, {size(dataset.bytes)};"
+        f"{counted(dataset.traces, 'trace')} in {counted(dataset.parts, 'part')},"
+        f" {size(dataset.bytes)};"
         f" {dataset.buckets_used:,} of {known} buckets",
     )
     for splitter, parts in sorted(dataset.splitters.items()):
-        line(console, "cut by", f"{splitter}: {parts:,} parts")
+        line(console, "cut by", f"{splitter}: {counted(parts, 'part')}")
 
 
 def _print_model(console: Console, model: ModelContents) -> None:
@@ -64,9 +66,12 @@ def _print_model(console: Console, model: ModelContents) -> None:
     if model.facts:
         facts = {name: value for name, value in model.facts.items() if name != "weights"}
         line(console, "is", ", ".join(f"{name} {value}" for name, value in facts.items()))
-    told = f"{model.traces:,} traces in {model.parts:,} whole parts, {size(model.bytes)}"
+    told = f"{counted(model.traces, 'trace')} in {counted(model.parts, 'whole part')}"
+    told += f", {size(model.bytes)}"
     if model.parts_begun or model.traces_begun:
-        told += f"; {model.traces_begun:,} rows of {model.parts_begun:,} parts begun"
+        told += (
+            f"; {counted(model.traces_begun, 'row')} of {counted(model.parts_begun, 'part')} begun"
+        )
     line(console, "scored", told)
     if model.errors:
         codes = [f"{count:,} {code}" for code, count in model.errors.items()]
@@ -114,10 +119,10 @@ def print_audit(console: Console, found: Audit, moved: Sequence[str] = ()) -> No
     if len(found.notes) > MAX_FILES:
         say(console, f"and {len(found.notes) - MAX_FILES:,} more notes; --json has all")
     if moved:
-        title(console, f"set aside: {len(moved):,} files")
+        title(console, f"set aside: {counted(len(moved), 'file')}")
         _print_names(console, moved)
     damaged = len({each.file for each in found.damage})
-    title(console, f"{found.num_files:,} files checked, {damaged:,} damaged")
+    title(console, f"{counted(found.num_files, 'file')} checked, {damaged:,} damaged")
 
 
 def print_sweep(console: Console, sweep: Sweep, gone: Sequence[Removal] | None) -> None:
@@ -158,7 +163,7 @@ def _print_removals(console: Console, words: str, removals: Sequence[Removal]) -
 
 
 def _counted(removals: Sequence[Removal]) -> str:
-    return f"{len(removals):,} files, {size(sum(each.bytes for each in removals))}"
+    return f"{counted(len(removals), 'file')}, {size(sum(each.bytes for each in removals))}"
 
 
 def _print_names(console: Console, names: Iterable[str]) -> None:
@@ -188,7 +193,7 @@ def line(console: Console, what: str, told: str) -> None:
     lines(console, [(what, told)], 14)
 
 
-def lines(console: Console, rows: Sequence[tuple[str, str]], width: int = 42) -> None:
+def lines(console: Console, rows: Sequence[tuple[str, str]], width: int = 44) -> None:
     """Lines of a name and a text, each as wide as it takes.
 
     Args:
