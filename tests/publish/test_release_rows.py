@@ -121,7 +121,7 @@ def test_alpaca_has_the_last_question_and_what_was_said_before():
     ],
 )
 def test_alpaca_of_prompts_that_do_not_alternate(roles, history, instruction):
-    names = dict(u="user", a="assistant", s="system", t="tool", d="developer")
+    names = {"u": "user", "a": "assistant", "s": "system", "t": "tool", "d": "developer"}
     messages = [{"role": names[role], "content": str(at)} for at, role in enumerate(roles)]
     out = made("alpaca", row("", "4.", messages=messages))
     assert (out["history"], out["instruction"]) == (history, instruction)

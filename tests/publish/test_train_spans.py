@@ -1,3 +1,5 @@
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +13,7 @@ def spans(reasoning, answer, cuts, classes):
     """Spans of a response cut into sentences at these places, and the content that they are in."""
     response, answer_start = join_canonical(reasoning, answer)
     edges = sorted({0, len(response), *(cut % max(len(response), 1) for cut in cuts)})
-    sentences = [{"start": a, "end": b} for a, b in zip(edges, edges[1:], strict=False)]
+    sentences = [{"start": a, "end": b} for a, b in itertools.pairwise(edges)]
     parts = (OPEN, reasoning, CLOSE, answer) if reasoning else ("", "", "", answer)
     names = (
         None if classes is None else [classes[at % len(classes)] for at in range(len(sentences))]
@@ -68,5 +70,5 @@ def test_spans_tile_the_content(reasoning, answer, cuts):
     edges = [(each["begin_offset"], each["end_offset"] + 1) for each in found]
     assert edges[0][0] == 0
     assert edges[-1][1] == len(content)
-    assert all(end == start for (_, end), (start, _) in zip(edges, edges[1:], strict=False))
+    assert all(end == start for (_, end), (start, _) in itertools.pairwise(edges))
     assert all(start < end for start, end in edges)
