@@ -1,0 +1,84 @@
+"""The Hub's own client, made fit for a job: it gives up on silence, and shows no secret.
+
+A token comes from the environment or from where `hf auth login` keeps it, and is only ever handed over by
+the client itself. What is told of it is where it came from.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from huggingface_hub import HfApi, constants, get_token
+from huggingface_hub.utils import (
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
+    get_session,
+)
+
+from rdpt_ray import __version__
+from rdpt_ray.storage.printable import printable
+from rdpt_ray.storage.remote import said
+
+_LOGS = ("huggingface_hub.utils._http", "httpx2", "httpx")
+"""They tell the addresses that are asked, those that large files are put to too: they are signed."""
+
+_NAMED = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+
+
+def hub_api() -> HfApi:
+    """The client, which finds endpoint and token by itself."""
+    return HfApi(library_name="rdpt_ray", library_version=__version__)
+
+
+def credential_source() -> str:
+    """Where the token comes from, in words that fit after "the token"; never the token."""
+    if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
+        return "that HF_HUB_DISABLE_IMPLICIT_TOKEN keeps from being sent"
+    if os.environ.get("HF_OIDC_RESOURCE"):
+        return "that was exchanged for HF_OIDC_RESOURCE"
+    for name in _NAMED:
+        if os.environ.get(name):
+            return f"of {name} in the environment"
+    return f"in {constants.HF_TOKEN_PATH}" if get_token() else ""
+
+
+def shown(problem: Exception | str) -> str:
+    """What an exception or a message says, without the token, logins and signed addresses; printable."""
+    text = printable(said(problem if isinstance(problem, Exception) else RuntimeError(problem)))
+    token = get_token()
+    return text.replace(token, "(token)") if token else text
+
+
+@contextmanager
+def careful_client(answer_s: float, *, progress: bool) -> Iterator[None]:
+    """Give up on a Hub that is silent for so long, and show nothing secret, until the block ends.
+
+    Args:
+        answer_s: Between two bytes of an answer; by default the client waits for ever.
+        progress: Whether bars may be drawn.
+    """
+    for name in _LOGS:
+        logging.getLogger(name).addFilter(_conceal)  # for good: once, however often it is done
+    before = get_session().timeout
+    quiet = not progress and not are_progress_bars_disabled()
+    if quiet:
+        disable_progress_bars()
+    try:
+        limit_silence(answer_s)
+        yield
+    finally:
+        get_session().timeout = before
+        if quiet:
+            enable_progress_bars()
+
+
+def limit_silence(answer_s: float) -> None:
+    """Set how long the client waits for an answer; it may have made itself a new session since."""
+    get_session().timeout = answer_s
+
+
+def _conceal(record: logging.LogRecord) -> bool:
+    record.msg, record.args = shown(record.getMessage()), None
+    return True
