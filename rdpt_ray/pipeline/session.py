@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from types import FrameType
 from typing import Any
 
@@ -33,6 +34,7 @@ class AtWork:
         self.begun = time.monotonic()
         self._store, self._drain_s = store, drain_s
         self._wake, self._stop = threading.Event(), threading.Event()
+        self._lock = threading.Lock()  # a dict that grows while it is written is an error
         self._can_wait = False
         self._why = f"parts in hand took too long and are not committed; {AGAIN}"
         self._beats = threading.Thread(target=self._beat, daemon=True, name="session")
@@ -66,8 +68,9 @@ class AtWork:
         try:
             yield
         finally:
-            timings = self.record.timings
-            timings[title] = round(timings.get(title, 0.0) + time.monotonic() - begun, 3)
+            with self._lock:
+                timings = self.record.timings
+                timings[title] = round(timings.get(title, 0.0) + time.monotonic() - begun, 3)
 
     @contextmanager
     def finishing(self) -> Iterator[None]:
@@ -86,20 +89,21 @@ class AtWork:
 
     def count(self, role: str, scored: ScoredPart) -> None:
         """Enter a part in the account."""
-        account = self.record.counts.setdefault(role, dict.fromkeys(ACCOUNT, 0))
-        account["parts"] += 1
-        account["traces"] += scored.num_scored
-        account["errors"] += scored.num_errors
-        account["tokens"] += scored.num_tokens
-        account["seconds"] += scored.seconds
-        account["read_again"] += scored.num_again
-        seen = account.setdefault("numerics", [])
-        if scored.numerics not in seen:
-            seen.append(scored.numerics)
+        with self._lock:
+            account = self.record.counts.setdefault(role, dict.fromkeys(ACCOUNT, 0))
+            account["parts"] += 1
+            account["traces"] += scored.num_scored
+            account["errors"] += scored.num_errors
+            account["tokens"] += scored.num_tokens
+            account["seconds"] += scored.seconds
+            account["read_again"] += scored.num_again
+            seen = account.setdefault("numerics", [])
+            if scored.numerics not in seen:
+                seen.append(scored.numerics)
 
     def begin(self) -> None:
         """Write the record, and go on writing it."""
-        write_session(self._store, self.record)
+        self._write()
         self._beats.start()
 
     def end(self) -> None:
@@ -107,7 +111,7 @@ class AtWork:
         self._stop.set()
         self._wake.set()
         self._beats.join()
-        write_session(self._store, self.record)
+        self._write()
 
     def asked_to_leave(self, number: int, _: FrameType | None) -> None:
         """A signal came."""
@@ -139,9 +143,15 @@ class AtWork:
             self._wake.wait(BEAT_S)
             self._wake.clear()
             try:
-                write_session(self._store, self.record)
+                self._write()
             except StoreError:
                 continue  # a store that stays away is met by the work itself, which tells it better
+
+    def _write(self) -> None:
+        with self._lock:
+            self.record.beat += 1
+            now = deepcopy(self.record)
+        write_session(self._store, now)
 
 
 ACCOUNT = ("parts", "traces", "errors", "tokens", "seconds", "read_again")

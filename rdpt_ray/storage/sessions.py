@@ -78,8 +78,7 @@ def session_name(run: str, session: str) -> str:
 
 
 def write_session(root: Root, session: Session) -> None:
-    """Write a driver's record, one beat on."""
-    session.beat += 1
+    """Write a driver's record."""
     write_json(root, session_name(session.run, session.session), asdict(session))
 
 

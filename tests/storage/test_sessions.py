@@ -56,9 +56,6 @@ def killed():
 def test_a_record_is_read_back_as_it_was_written(root):
     session = some_session(root, progress={"stage": "score", "done": 1, "total": 2})
     assert read_session(root, session_name("run", "a")) == session
-    assert session.beat == 1
-    write_session(root, session)
-    assert read_session(root, session_name("run", "a")).beat == 2
 
 
 def test_sessions_of_a_run_come_in_the_order_they_started(root):
@@ -111,10 +108,11 @@ def test_a_beat_that_stands_still_ends_the_lease_and_one_that_moves_does_not(roo
     over = []
     for _ in range(8):
         over = [watch.is_over(name) for name in names]
+        moving.beat += 1
         write_session(root, moving)
         time.sleep(0.1)
     assert over == [True, False]
-    assert still.beat == 1
+    assert still.beat == 0
 
 
 @pytest.mark.parametrize("shift_s", [-1e9, 1e9])
