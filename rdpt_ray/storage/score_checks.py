@@ -19,8 +19,8 @@ NEEDED = ("sum_logprob", "num_tokens", "first_logprob")
 MAX_PER_TOKEN = {"sum_rank": 100.0, "sum_brier": 2.0}
 """The most that one token can add to a signal."""
 
-_SLACK = 1.0 + 1e-6
-"""Rounding of a float32 sum."""
+_ROUNDING = 1e-4
+"""How far outside its bounds a token's signal can be: a Brier score of 0 comes as -6e-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def _check_bounds(table: pa.Table, name: str) -> list[Finding]:
     if len(tokens) != len(values) or (np.isnan(values) == (tokens > 0)).any():
         return [(f"null in {name} exactly where a sentence has no token", "otherwise")]
     most = MAX_PER_TOKEN[name]
-    if (values < 0).any() or (values > most * tokens * _SLACK).any():
+    if (values < -_ROUNDING * tokens).any() or (values > (most + _ROUNDING) * tokens).any():
         return [(f"{name} from 0 to {most:g} a token", "another number")]
     return []
 
