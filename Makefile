@@ -61,6 +61,7 @@ bench: $(STAMP) ## run every benchmark; each ends with one JSON object of figure
 # torch is named because it decides which builds are taken: a newer one is a change of its own. The
 # build suffix of a CPU wheel is cut off, so that one pin holds for CPU and CUDA builds. Run it on
 # Linux with Python 3.11 and a CPU build of torch: CUDA packages are for torch itself to ask for.
+# pip-compile leaves out markers; atheris has wheels for one platform only, and the tests do without.
 lock: ## pin what pyproject.toml asks for, keeping pins that still fit (UPGRADE=1: newest of all)
 	@$(PYTHON) -m venv build/lock
 	@build/lock/bin/python -m pip install -q pip-tools==7.6.2 2>&1 | { grep -v 'is ignored:' || true; }
@@ -68,7 +69,8 @@ lock: ## pin what pyproject.toml asks for, keeping pins that still fit (UPGRADE=
 		--upgrade-package torch==2.13.0 --extra dev --extra gguf --extra s3 --extra gs --extra math --extra duplicates --strip-extras --allow-unsafe \
 		--no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml \
 		2>&1 | { grep -v 'is ignored:' || true; }
-	@sed -i 's/^\(torch==[0-9.]*\)+.*/\1/' requirements.lock
+	@sed -i -e 's/^\(torch==[0-9.]*\)+.*/\1/' \
+		-e 's/^atheris==[0-9.]*$$/& ; sys_platform == "linux" and platform_machine == "x86_64"/' requirements.lock
 
 clean: ## remove caches, builds and the demo's output; keep .venv
 	@rm -rf build dist out .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz import hostile
+from tests.fuzz.test_coverage_guided import RUNS
 from tests.fuzz.whole_path import Case, check
 
 MAX_ARROW_BYTES = 3 << 30
@@ -50,13 +51,22 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("num_cases", [500, pytest.param(5000, marks=pytest.mark.slow)])
+FEW = dict.fromkeys(FILES, 600)
+MANY = {"bytes": 5_000, "jsonl": 7_000, "parquet": 7_000}
+
+
+def test_both_fuzzers_come_to_more_than_100_000_cases():
+    assert sum(RUNS.values()) + sum(MANY.values()) > 100_000
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("amount", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", FILES)
-def test_any_file_is_read_whole(kind, num_cases, count_cases):
+def test_any_file_is_read_whole(kind, amount, count_cases):
     ran = 0
 
     @settings(
-        max_examples=num_cases,
+        max_examples=amount[kind],
         phases=[Phase.generate, Phase.shrink],
         database=None,
         suppress_health_check=list(HealthCheck),
@@ -69,5 +79,5 @@ def test_any_file_is_read_whole(kind, num_cases, count_cases):
 
     case()
     count_cases(f"hypothesis, {kind}", ran)
-    assert ran >= num_cases
+    assert ran >= amount[kind]
     assert pa.default_memory_pool().max_memory() < MAX_ARROW_BYTES

@@ -30,7 +30,7 @@ from rdpt_ray.storage.schemas import INGESTED, TRACES
 MAX_SECONDS = 5
 """Of processor time for one file; what takes longer is a hang."""
 
-ONE_IN = 8
+ONE_IN = 16
 """How many cases go on into a store: that takes several times as long as reading."""
 
 SHARED_MEMORY = Path("/dev/shm")
