@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from rdpt_ray.errors import StoreError
 from rdpt_ray.storage.audit import audit, check_part, check_scores, plan_audit, set_damage_aside
 from rdpt_ray.storage.damage import parsed_table
+from rdpt_ray.storage.drops import finish_drops, write_drops
 from rdpt_ray.storage.files import open_root
+from rdpt_ray.storage.recorded import record_bucket, write_records
 from rdpt_ray.storage.runs import read_json, write_json
-from rdpt_ray.storage.schemas import PROVENANCE, ROWS, SCORES, TOKENS, TRACES
+from rdpt_ray.storage.schemas import PROVENANCE, RECORDS, ROWS, SCORES, TOKENS, TRACES
 from rdpt_ray.storage.scores import score_name
 from rdpt_ray.storage.verified import VERIFIED
 from tests.storage.small_store import STUDENT, TEACHER, SmallRun, small_run
@@ -488,6 +490,71 @@ def test_tables_of_a_run_stay_where_they_are(store):
     assert set_damage_aside(plan, found) == []
     assert {each.file for each in found.damage} == {name}
     assert "delete the run's folder" in found.damage[0].remedy
+
+
+# Recordings and drops
+
+
+def recorded(root, num_buckets=2):
+    """Records as the engine precomputed reads them."""
+    folder = f"recorded/{'e' * 32}"
+    ids = [f"trace-{number}" for number in range(8)]
+    for bucket in range(num_buckets):
+        rows = [
+            {"id": each, "token_ids": [1, 2], "logprobs": [-0.5, -1.0], "error": None}
+            for each in ids
+            if record_bucket(each, num_buckets) == bucket
+        ]
+        write_records(root, folder, bucket, pa.Table.from_pylist(rows, schema=RECORDS))
+    write_json(root, f"{folder}/index.json", {"folder": folder, "num_buckets": num_buckets})
+    return folder
+
+
+def other_bucket(id):
+    """An id of the other bucket, that sorts first."""
+    names = (f"a{number}" for number in range(99))
+    return next(each for each in names if record_bucket(each, 2) != record_bucket(id, 2))
+
+
+def test_records_that_cannot_be_trusted_are_read_from_the_recording_again(store):
+    root, _ = store
+    folder = recorded(root)
+    assert told(root) == []
+    name = f"{folder}/bucket=0001.parquet"
+    flip(Path(root.uri) / name)
+    plan = plan_audit(root)
+    found = audit(plan)
+    assert [each.file for each in found.damage] == [name]
+    # The index, which says that all is there, goes first.
+    assert set_damage_aside(plan, found) == [f"damaged/{folder}/index.json", f"damaged/{name}"]
+    assert not root.exists(f"{folder}/index.json")
+
+
+@pytest.mark.parametrize(
+    ("harm", "expected"),
+    [
+        (in_another_order, "records sorted by id, none twice"),
+        (edited("id", other_bucket), "records of bucket"),
+    ],
+)
+def test_records_that_cannot_be_found_are_named(store, harm, expected):
+    root, _ = store
+    path = sorted(Path(root.uri, recorded(root)).glob("*.parquet"))[0]
+    harm(path)
+    ((file, told_of, _),) = told(root)
+    assert (file, told_of.startswith(expected)) == (str(path.relative_to(root.uri)), True)
+
+
+def test_drops_are_counted(store):
+    root, run = store
+    write_drops(root, run.folder, "near_duplicate", 1, {"a": "because", "b": "because"})
+    finish_drops(root, run.folder, "near_duplicate", {1: 2})
+    assert told(root) == []
+    name = f"{run.folder}/drops/near_duplicate/bucket=0001.parquet"
+    without_a_row(Path(root.uri) / name)
+    assert told(root) == [(name, "2 rows, as in index.json", "1")]
+    root.delete(name)
+    assert told(root) == [(name, "a table of every bucket of the run", "no file")]
 
 
 # A law
