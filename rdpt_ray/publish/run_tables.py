@@ -1,6 +1,6 @@
 """A finished run's tables as streams of rows, in the order of the buckets; never a whole table in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -41,8 +41,20 @@ def _names(run: Root, table: str) -> list[str]:
     return [name.partition("/")[2] for name in run.names(table)]
 
 
-def read_rows(run: Root, name: str) -> Iterator[dict[str, Any]]:
+def read_rows(
+    run: Root,
+    name: str,
+    *,
+    columns: Sequence[str] | None = None,
+    prompts: Collection[str] | None = None,
+) -> Iterator[dict[str, Any]]:
     """The rows of one file of a run's table, a few megabytes at a time.
+
+    Args:
+        run: The run's folder.
+        name: The file.
+        columns: Only these; others are not fetched.
+        prompts: Only rows of these prompt_ids; row groups without any are not fetched.
 
     Raises:
         StoreError: naming the file, if it cannot be read or is damaged.
@@ -50,9 +62,14 @@ def read_rows(run: Root, name: str) -> Iterator[dict[str, Any]]:
     with run.opened(name) as stream:
         try:
             file = pq.ParquetFile(stream, page_checksum_verification=True)
-            rows = _rows_at_once(file.metadata)
-            for batch in file.iter_batches(batch_size=rows, use_threads=False):
-                yield from batch.to_pylist()
+            for batch in file.iter_batches(
+                batch_size=_rows_at_once(file.metadata),
+                row_groups=_groups_with(file.metadata, prompts),
+                columns=None if columns is None else list(columns),
+                use_threads=False,
+            ):
+                rows = batch.to_pylist()
+                yield from (row for row in rows if prompts is None or row["prompt_id"] in prompts)
         except (pa.ArrowException, ValueError) as error:
             raise StoreError(
                 f"{run.show(name)}: not a valid Parquet file ({error}); `rdpt store verify` tells what"
@@ -64,3 +81,19 @@ def _rows_at_once(metadata: pq.FileMetaData) -> int:
     groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
     num_bytes = sum(group.total_byte_size for group in groups)
     return max(1, _BATCH_BYTES * metadata.num_rows // max(num_bytes, 1))
+
+
+def _groups_with(metadata: pq.FileMetaData, prompts: Collection[str] | None) -> list[int]:
+    """The row groups that can hold any of these prompts, as far as their statistics tell."""
+    groups = range(metadata.num_row_groups)
+    if prompts is None:
+        return list(groups)
+    at = metadata.schema.names.index("prompt_id")
+    ranges = {group: metadata.row_group(group).column(at).statistics for group in groups}
+    return [
+        group
+        for group, told in ranges.items()
+        if told is None
+        or not told.has_min_max
+        or any(told.min <= each <= told.max for each in prompts)
+    ]
