@@ -31,6 +31,7 @@ PAPER: dict[Theme, dict[str, str]] = {
         "ink": "#1d1c1a",
         "muted": "#5f5c56",
         "rule": "#dedad2",
+        "control": "#88847b",
         "selected": "#00795a",
         "rejected": "#949188",
         "quarantined": "#c4501b",
@@ -41,6 +42,7 @@ PAPER: dict[Theme, dict[str, str]] = {
         "ink": "#e9e7e2",
         "muted": "#a8a59e",
         "rule": "#33373c",
+        "control": "#767b82",
         "selected": "#2fb98d",
         "rejected": "#7d8187",
         "quarantined": "#ee7c45",
@@ -68,6 +70,15 @@ CLASSES: dict[Theme, dict[str, Paint]] = {
 }
 """Class colours by theme. An unscored sentence has no tint: it stands on bare paper."""
 
+LINES: dict[Theme, dict[str, str]] = {
+    "light": {"teacher": "#8f5200", "student": "#00609a", "distilled": "#7a2a5c"},
+    "dark": {"teacher": "#ffc04d", "student": "#7cc6f2", "distilled": "#f5c3d5"},
+}
+"""A model's line over the tints of classes, by role; lines differ by dashes and symbols too."""
+
+DARK_LETTERS = frozenset({Provenance.TEACHER, Provenance.SHARED, Provenance.COMMON})
+"""Classes whose letter is dark on their mark in the light theme; all others are of the paper's colour."""
+
 ORDER: dict[Kind, tuple[str, ...]] = {
     "curate": (Provenance.TEACHER, Provenance.COMMON, Provenance.STUDENT, UNSCORED),
     "trace": (
@@ -91,9 +102,21 @@ MEANINGS: dict[str, str] = {
 
 
 def css_variables(theme: Theme) -> str:
-    """The colours of a theme as CSS custom properties: --paper, --teacher, --teacher-tint, ..."""
+    """The colours of a theme as CSS custom properties: --paper, --teacher, --teacher-tint, ...
+
+    On the mark of a class stands text of --on-teacher, ...; the line of a role is --teacher-line, ...
+    """
     colours = dict(PAPER[theme])
     for name, paint in CLASSES[theme].items():
         colours[name.lower()] = paint.mark
         colours[f"{name.lower()}-tint"] = paint.tint
+        colours[f"on-{name.lower()}"] = letter_colour(name, theme)
+    for role, colour in LINES[theme].items():
+        colours[f"{role}-line"] = colour
     return "".join(f"--{name}:{colour};" for name, colour in colours.items())
+
+
+def letter_colour(name: str, theme: Theme) -> str:
+    """The colour of a letter on the mark of a class; on an unscored one, which is drawn hollow, it is ink."""
+    is_ink = name == UNSCORED or (theme == "light" and name in DARK_LETTERS)
+    return PAPER[theme]["ink" if is_ink else "paper"]

@@ -7,7 +7,15 @@ import pytest
 
 from rdpt_ray.method.provenance import Provenance
 from rdpt_ray.method.summary import UNSCORED
-from rdpt_ray.publish.palette import CLASSES, MEANINGS, ORDER, PAPER, css_variables
+from rdpt_ray.publish.palette import (
+    CLASSES,
+    LINES,
+    MEANINGS,
+    ORDER,
+    PAPER,
+    css_variables,
+    letter_colour,
+)
 
 THEMES = ["light", "dark"]
 
@@ -81,6 +89,17 @@ def test_figures_stand_out_from_the_paper(theme):
     for name, paint in CLASSES[theme].items():
         assert contrast(paint.mark, PAPER[theme]["paper"]) >= 3, name
     assert contrast(PAPER[theme]["rejected"], PAPER[theme]["paper"]) >= 3
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_lines_and_letters_stand_out_from_the_classes(theme):
+    for name in Provenance:
+        paint = CLASSES[theme][name]
+        assert contrast(letter_colour(name, theme), paint.mark) >= 4.5, name
+        for role, colour in LINES[theme].items():
+            assert contrast(colour, paint.tint) >= 4.5, (role, name)
+    for ground in ("paper", "panel"):
+        assert contrast(PAPER[theme]["control"], PAPER[theme][ground]) >= 3
 
 
 @pytest.mark.parametrize("vision", VISION)
