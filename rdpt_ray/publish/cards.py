@@ -23,19 +23,26 @@ class Budget:
     answer_chars: int
 
 
-def budget_for(num_cards: int) -> Budget:
+def budget_for(num_cards: int, share: float = 1.0) -> Budget:
     """The budget of each of `num_cards` cards.
 
     A shown character takes at most 5 bytes of the page and a sentence 300 more, so all cards
     together stay below 5 * 440,000 + 300 * 8,000 bytes = 4.6 MB.
+
+    Args:
+        num_cards: How many share it.
+        share: How much of those 4.6 MB they may take.
     """
-    cards = max(num_cards, 1)
+
+    def each(total: int) -> int:
+        return int(share * total) // max(num_cards, 1)
+
     return Budget(
-        sentences=min(400, 8_000 // cards),
-        response_chars=min(15_000, 300_000 // cards),
+        sentences=min(400, each(8_000)),
+        response_chars=min(15_000, each(300_000)),
         sentence_chars=2_000,
-        prompt_chars=min(4_000, 100_000 // cards),
-        answer_chars=min(1_000, 40_000 // cards),
+        prompt_chars=min(4_000, each(100_000)),
+        answer_chars=min(1_000, each(40_000)),
     )
 
 

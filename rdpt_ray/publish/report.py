@@ -1,8 +1,9 @@
-"""The provenance report: one HTML page that needs nothing but itself, and runs nothing.
+"""The provenance report: one HTML page that needs nothing but itself.
 
-No script, no request: a content security policy admits the one style sheet by its hash and nothing
-else. What a dataset holds reaches the page through `untrusted` and the template's autoescaping. The
-same summary and facts always give the same bytes.
+No request: a content security policy admits the one style sheet by its hash, the script of the trace
+viewer by its own where there is one, and nothing else. What a dataset holds reaches the page through
+`untrusted` and the template's autoescaping, or as JSON for the viewer. The same summary, facts and traces
+always give the same bytes.
 """
 
 from base64 import b64encode
@@ -23,20 +24,26 @@ from rdpt_ray.publish.facts import RunFacts
 from rdpt_ray.publish.findings_policies import policies
 from rdpt_ray.publish.palette import MEANINGS, css_variables
 from rdpt_ray.publish.untrusted import shorten, visible
+from rdpt_ray.publish.viewer import make_viewer
+from rdpt_ray.publish.viewer_prompts import ViewerTraces
 from rdpt_ray.storage.files import public_uri
 
 __all__ = ["RunFacts", "render_report"]
+
+CARDS_BESIDE_VIEWER = 0.22
+"""What the cards may take of their usual size where there is a viewer, which needs the room."""
 
 MAX_INPUTS = 20
 """Inputs listed one by one."""
 
 
-def render_report(summary: Summary, facts: RunFacts) -> str:
+def render_report(summary: Summary, facts: RunFacts, traces: ViewerTraces | None = None) -> str:
     """The report of one run as a self-contained HTML page of less than 5 MB.
 
     Args:
         summary: What the run found.
         facts: Which run it was.
+        traces: From `viewer_traces.sample_traces`; None or none at all: the page has no viewer and no script.
     """
     summary = summary.finished()
     css = style_sheet()
@@ -44,7 +51,9 @@ def render_report(summary: Summary, facts: RunFacts) -> str:
     outcomes = findings.outcomes(summary, selects=facts.policy is not None)
     positions = findings.positions(summary, names)
     shares = findings.class_shares(summary, facts.kind)
-    budget = budget_for(len(summary.most_teacher) + len(summary.least_teacher))
+    viewer = make_viewer(traces, summary, facts) if traces and traces.prompts else None
+    num_cards = len(summary.most_teacher) + len(summary.least_teacher)
+    budget = budget_for(num_cards, share=1.0 if viewer is None else CARDS_BESIDE_VIEWER)
     return (
         _environment()
         .get_template("report.html.jinja")
@@ -52,6 +61,7 @@ def render_report(summary: Summary, facts: RunFacts) -> str:
             css=Markup(css),
             css_hash=b64encode(sha256(css.encode()).digest()).decode(),
             facts=facts,
+            viewer=viewer,
             selects=facts.policy is not None,
             selection=words.selection_words(facts),
             limits=words.limits(facts),
@@ -142,7 +152,10 @@ def _answers(summary: Summary, facts: RunFacts) -> dict[str, Any]:
 
 def style_sheet() -> str:
     """The page's style sheet: the colours of both themes, then the rules that use them."""
-    rules = (files("rdpt_ray.publish") / "templates" / "report.css").read_text(encoding="utf-8")
+    folder = files("rdpt_ray.publish") / "templates"
+    rules = "\n".join(
+        (folder / name).read_text(encoding="utf-8") for name in ("report.css", "viewer.css")
+    )
     return (
         f":root{{{css_variables('light')}}}\n"
         f"@media (prefers-color-scheme: dark){{:root{{{css_variables('dark')}}}}}\n{rules}"
