@@ -8,6 +8,8 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from huggingface_hub import HfApi, constants, get_token
 from huggingface_hub.utils import (
@@ -61,7 +63,6 @@ def careful_client(answer_s: float, *, progress: bool) -> Iterator[None]:
     """
     for name in _LOGS:
         logging.getLogger(name).addFilter(_conceal)  # for good: once, however often it is done
-    before = get_session().timeout
     quiet = not progress and not are_progress_bars_disabled()
     if quiet:
         disable_progress_bars()
@@ -69,14 +70,29 @@ def careful_client(answer_s: float, *, progress: bool) -> Iterator[None]:
         limit_silence(answer_s)
         yield
     finally:
-        get_session().timeout = before
+        limit_silence(None)
         if quiet:
             enable_progress_bars()
 
 
-def limit_silence(answer_s: float) -> None:
-    """Set how long the client waits for an answer; it may have made itself a new session since."""
-    get_session().timeout = answer_s
+def limit_silence(answer_s: float | None) -> None:
+    """Set how long the client waits for an answer; it may have made itself a new session since.
+
+    Most of its functions ask to wait for ever, whatever the session says, so each request is changed.
+    """
+    session = get_session()
+    hooks = [hook for hook in session.event_hooks["request"] if not isinstance(hook, _Limit)]
+    limits = [] if answer_s is None else [_Limit(answer_s)]
+    session.event_hooks = {**session.event_hooks, "request": [*hooks, *limits]}
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    answer_s: float
+
+    def __call__(self, request: Any) -> None:
+        waits = ("connect", "read", "write", "pool")
+        request.extensions["timeout"] = dict.fromkeys(waits, self.answer_s)
 
 
 def _conceal(record: logging.LogRecord) -> bool:

@@ -60,6 +60,9 @@ def read_head(api: HfApi, target: HubTarget) -> Head:
         info = _info(api, target)
     sha = str(info.sha)
     files = read_files(api, target, sha)
+    unlisted = {each.rfilename for each in info.siblings or ()} - set(files)
+    if unlisted:  # what is left over could not be told from what is not there
+        raise ValueError(f"the Hub does not list {len(unlisted):,} of the files of commit {sha}")
     return Head(sha, bool(info.private), files, _release(api, target, sha, files))
 
 

@@ -76,13 +76,13 @@ def persevere(act: Callable[[], Result], target: HubTarget, patience: Patience) 
         if refusal := _refusal(problem, target):
             raise PublishError(refusal)
         if number == patience.tries:
-            raise PublishError(f"{target}: not published after {number} tries: {shown(problem)}")
+            raise PublishError(f"{target}: not published after {number} tries: {_told(problem)}")
         if time.monotonic() + wait_s > end:
             raise PublishError(
                 f"{target}: not published within {patience.total_s:.0f} s, and the next try would be in"
-                f" {wait_s:.0f} s: {shown(problem)}"
+                f" {wait_s:.0f} s: {_told(problem)}"
             )
-        logger.warning("%s: %s; trying again in %.1f s", target, shown(problem), wait_s)
+        logger.warning("%s: %s; trying again in %.1f s", target, _told(problem), wait_s)
         time.sleep(wait_s)
     raise AssertionError("unreachable")
 
@@ -111,7 +111,7 @@ def _refusal(error: Exception, target: HubTarget) -> str | None:
         status = http_status(one)
         if status is None or status >= 500 or status in _MAY_PASS or _has_moved(one):
             continue
-        return f"{target}: {_words(status)} ({shown(one)})"
+        return f"{target}: {_words(status)} ({_told(error)})"
     return None
 
 
@@ -167,6 +167,16 @@ def _asked_s(response: Any) -> float | None:
     if limit and response.status_code == 429:  # each answer has the header
         return float(limit[1]) + 1  # it counts in whole seconds
     return None
+
+
+def _told(error: Exception) -> str:
+    """What it says; of what was wrapped, because it happened in another thread, both."""
+    first, *causes = _causes(error)
+    return (
+        f"{shown(first)} ({shown(causes[0])})"
+        if causes and type(first) is RuntimeError
+        else shown(first)
+    )
 
 
 def _causes(error: BaseException | None) -> Iterator[Exception]:

@@ -16,6 +16,8 @@ from rdpt_ray.method.score_columns import ScoreColumns
 from rdpt_ray.method.sensitivity import sweep
 from rdpt_ray.method.summary import Example, Point, Summary
 from rdpt_ray.publish.facts import InputFacts, ModelFacts, RunFacts
+from tests.hub.client import turned_to
+from tests.hub.server import running_hub
 
 THREE_WAY = {"T": (0.9, 0.1), "C": (0.5, 0.5), "S": (0.1, 0.9), "U": (None, 0.5)}
 """Class letter -> probability under teacher and student."""
@@ -230,3 +232,10 @@ def read_page():
         return reader.root
 
     return read
+
+
+@pytest.fixture
+def hub(tmp_path):
+    """A Hub on loopback that the client of this process is turned to, logged in as somebody who may write."""
+    with running_hub() as server, turned_to(server, tmp_path):
+        yield server
