@@ -62,14 +62,17 @@ def read_rows(
     with run.opened(name) as stream:
         try:
             file = pq.ParquetFile(stream, page_checksum_verification=True)
-            for batch in file.iter_batches(
-                batch_size=_rows_at_once(file.metadata),
-                row_groups=_groups_with(file.metadata, prompts),
-                columns=None if columns is None else list(columns),
-                use_threads=False,
-            ):
-                rows = batch.to_pylist()
-                yield from (row for row in rows if prompts is None or row["prompt_id"] in prompts)
+            # A batch may not lie in two row groups: pyarrow cannot join the dictionaries of the classes.
+            for group in _groups_with(file.metadata, prompts):
+                for batch in file.iter_batches(
+                    batch_size=_rows_at_once(file.metadata.row_group(group)),
+                    row_groups=[group],
+                    columns=None if columns is None else list(columns),
+                    use_threads=False,
+                ):
+                    for row in batch.to_pylist():
+                        if prompts is None or row["prompt_id"] in prompts:
+                            yield row
         except (pa.ArrowException, ValueError) as error:
             raise StoreError(
                 f"{run.show(name)}: not a valid Parquet file ({error}); `rdpt store verify` tells what"
@@ -77,10 +80,8 @@ def read_rows(
             ) from error
 
 
-def _rows_at_once(metadata: pq.FileMetaData) -> int:
-    groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
-    num_bytes = sum(group.total_byte_size for group in groups)
-    return max(1, _BATCH_BYTES * metadata.num_rows // max(num_bytes, 1))
+def _rows_at_once(group: pq.RowGroupMetaData) -> int:
+    return max(1, _BATCH_BYTES * group.num_rows // max(group.total_byte_size, 1))
 
 
 def _groups_with(metadata: pq.FileMetaData, prompts: Collection[str] | None) -> list[int]:
