@@ -12,6 +12,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
+from rdpt_ray.errors import PublishError
 from rdpt_ray.publish.hub_target import MAIN, HubTarget
 from rdpt_ray.publish.release import RELEASE, Release, ReleaseFile
 
@@ -41,7 +42,11 @@ class Head:
 
 
 def read_head(api: HfApi, target: HubTarget) -> Head:
-    """The dataset at the head of the branch; dataset and branch are made if they are not there."""
+    """The dataset at the head of the branch; dataset and branch are made if they are not there.
+
+    Raises:
+        PublishError: if the revision is a pull request that is not there.
+    """
     try:
         info = _info(api, target)
     except GatedRepoError:  # is one of those that are not found
@@ -50,7 +55,7 @@ def read_head(api: HfApi, target: HubTarget) -> Head:
         info = None
     except RevisionNotFoundError:
         if target.revision.startswith("refs/"):
-            raise
+            raise PublishError(f"{target}: there is no such pull request") from None
         api.create_branch(target.repo_id, repo_type=KIND, branch=target.revision, exist_ok=True)
         info = _info(api, target)
     if info is None:

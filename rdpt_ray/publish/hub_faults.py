@@ -31,6 +31,9 @@ _LONGEST_WAIT_S = 60.0
 _MAY_PASS = frozenset({408, 409, 412, 425, 429})
 """Of the answers below 500. 409: another commit is being made; 412: another one was."""
 
+_MOVED = (errors.EntryNotFoundError, errors.RevisionNotFoundError)
+"""Of what was there a moment ago: another look will tell."""
+
 _RATE_LIMIT = re.compile(r"\br\s*=\s*0\s*;\s*t\s*=\s*(\d+)")
 _random = random.SystemRandom()  # of its own: a job's seeded numbers stay as they are
 
@@ -109,8 +112,10 @@ def _refusal(error: Exception, target: HubTarget) -> str | None:
                 " on the dataset's page, or use the token of somebody who has it"
             )
         status = http_status(one)
-        if status is None or status >= 500 or status in _MAY_PASS or _has_moved(one):
+        if status is None:
             continue
+        if status >= 500 or status in _MAY_PASS or isinstance(one, _MOVED):
+            return None
         return f"{target}: {_words(status)} ({_told(error)})"
     return None
 
@@ -135,11 +140,6 @@ def _words(status: int) -> str:
 
 def _token() -> str:
     return f"the token {credential_source()}" if credential_source() else "no token"
-
-
-def _has_moved(error: Exception) -> bool:
-    """Whether a file was gone that was there when the commit was made up: another look will tell."""
-    return isinstance(error, errors.EntryNotFoundError)
 
 
 def _wait_s(error: Exception, number: int, patience: Patience) -> float:

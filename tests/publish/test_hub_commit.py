@@ -224,7 +224,7 @@ def test_an_open_pull_request_takes_another_commit(hub, first, second, tmp_path)
 
 def test_a_pull_request_that_is_not_there_is_told(hub, first):
     publish(first)
-    with pytest.raises(PublishError, match=r"refs/pr/9: not found"):
+    with pytest.raises(PublishError, match="refs/pr/9: there is no such pull request"):
         publish(first, revision="refs/pr/9")
 
 
