@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from rdpt_ray.errors import StoreError
 from rdpt_ray.storage.audit_plan import DERIVED_OF_PARTS, AuditPlan, plan_audit
-from rdpt_ray.storage.damage import Damage, damages, read_checked, set_aside, unreadable
+from rdpt_ray.storage.damage import ABSENT, Damage, damages, read_checked, set_aside, unreadable
 from rdpt_ray.storage.derived_checks import check_record_rows
 from rdpt_ray.storage.part_checks import check_derived, check_part, check_scores, open_part
 from rdpt_ray.storage.places import DAMAGED, Place, place_of
@@ -63,6 +63,10 @@ def audit(plan: AuditPlan, advance: Callable[[int, str], None] = lambda *_: None
         found.damage += check_run(run, plan.names, rows)
     found.notes += _orphans(plan)
     _missing(plan, found)
+    # A job at work may have written it since the store was listed.
+    found.damage = [
+        each for each in found.damage if each.found != ABSENT or not plan.root.exists(each.file)
+    ]
     found.damage.sort(key=lambda each: each.file)
     return found
 
@@ -138,7 +142,7 @@ def _missing(plan: AuditPlan, found: Audit) -> None:
         else:
             remedy = "run a job over the same input: it makes the file again"
             found.damage.append(
-                Damage(name, f"a file that the run {run} refers to", "none", remedy, False)
+                Damage(name, f"a file that the run {run} refers to", ABSENT, remedy, False)
             )
 
 

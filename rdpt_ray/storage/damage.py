@@ -17,6 +17,9 @@ MAX_CHARS = 200
 Finding = tuple[str, str]
 """What was expected of a file, and what came."""
 
+ABSENT = "no file"
+"""What came of a file that should be there."""
+
 _REMEDIES = {
     "part": "set it aside (--set-aside) and run its job again: ingestion writes its traces again",
     "scores": "set it aside (--set-aside): the next job that needs it scores its traces again",

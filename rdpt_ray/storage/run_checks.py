@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rdpt_ray.storage.damage import Damage, Finding, damages, parsed_table
+from rdpt_ray.storage.damage import ABSENT, Damage, Finding, damages, parsed_table
 from rdpt_ray.storage.drops import DROPS
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.run_records import RunRecord
@@ -124,7 +124,7 @@ def check_run(run: RunRecord, names: Collection[str], rows: Mapping[str, int]) -
     for name in (run.manifest or {}).get("files") or {}:
         expected.setdefault(f"{run.folder}/{name}", "the file, as the manifest says")
     missing = sorted(expected.keys() - set(names))
-    found = [each for name in missing for each in damages(name, [(expected[name], "no file")])]
+    found = [each for name in missing for each in damages(name, [(expected[name], ABSENT)])]
     found += _check_drops(run, rows)
     wrong = [each for told in run.ingested or [] for each in _check_bucket(run, told, rows)]
     if run.manifest is not None and not wrong:  # else the manifest is not to blame

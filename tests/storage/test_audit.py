@@ -572,3 +572,13 @@ def test_no_flipped_bit_gives_other_rows_unnoticed(made, pattern, place):
     table, findings = parsed_table(bytes(data), SCHEMAS[pattern])
     assert bool(findings) == (table is None)
     assert table is None or table.equals(good)
+
+
+def test_what_a_job_writes_after_the_store_was_listed_is_not_missing(store):
+    root, run = store
+    name = f"{run.folder}/selected/bucket=0001.parquet"
+    content = root.read_bytes(name)
+    root.delete(name)
+    plan = plan_audit(root)
+    root.write_bytes(name, content)
+    assert audit(plan).damage == []

@@ -424,7 +424,7 @@ LIVES = ("none", "ended", "dead", "live")
 
 
 @pytest.mark.slow
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_whatever_is_there_what_runs_refer_to_stays(made, tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("law") / "store"
