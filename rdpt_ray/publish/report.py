@@ -21,6 +21,8 @@ from rdpt_ray.publish import findings_answers as answers
 from rdpt_ray.publish import findings_beta as betas
 from rdpt_ray.publish.cards import budget_for, make_card
 from rdpt_ray.publish.facts import RunFacts
+from rdpt_ray.publish.findings_cost import cost_rows, duration
+from rdpt_ray.publish.findings_example import example_prompt
 from rdpt_ray.publish.findings_policies import policies
 from rdpt_ray.publish.palette import MEANINGS, css_variables
 from rdpt_ray.publish.untrusted import shorten, visible
@@ -54,6 +56,7 @@ def render_report(summary: Summary, facts: RunFacts, traces: ViewerTraces | None
     viewer = make_viewer(traces, summary, facts) if traces and traces.prompts else None
     num_cards = len(summary.most_teacher) + len(summary.least_teacher)
     budget = budget_for(num_cards, share=1.0 if viewer is None else CARDS_BESIDE_VIEWER)
+    analyses = {**_beta(summary, facts), **_policies(summary, facts), **_answers(summary, facts)}
     return (
         _environment()
         .get_template("report.html.jinja")
@@ -64,6 +67,12 @@ def render_report(summary: Summary, facts: RunFacts, traces: ViewerTraces | None
             viewer=viewer,
             selects=facts.policy is not None,
             selection=words.selection_words(facts),
+            in_short=words.in_short(summary, facts),
+            contents=_contents(
+                analyses, selects=facts.policy is not None, with_viewer=bool(viewer)
+            ),
+            example=example_prompt(traces, facts) if viewer else None,
+            costs=cost_rows(facts),
             limits=words.limits(facts),
             reasons_explained=words.explained(
                 reason.name for outcome in outcomes for reason in outcome.reasons
@@ -103,11 +112,40 @@ def render_report(summary: Summary, facts: RunFacts, traces: ViewerTraces | None
             flips=None if facts.precision is None else findings.flip_rate(facts.precision),
             inputs=facts.inputs[:MAX_INPUTS],
             more_inputs=facts.inputs[MAX_INPUTS:],
-            **_beta(summary, facts),
-            **_policies(summary, facts),
-            **_answers(summary, facts),
+            **analyses,
         )
     )
+
+
+def _contents(
+    analyses: dict[str, Any], *, selects: bool, with_viewer: bool
+) -> list[tuple[str, str, str]]:
+    """The sections that are there: id, title, and the question that each answers."""
+    there = {
+        "traces": with_viewer,
+        "beta": bool(analyses["beta_rows"]),
+        "policies": analyses["policies"] is not None,
+        "answers": analyses["answers"] is not None or analyses["verified"] is not None,
+    }
+    sections = [
+        ("outcome", "Counts", "What came in, and what became of it?"),
+        ("classes", "Classes", "Where do the sentences come from?"),
+        ("how", "Method", "How was it decided, step by step?"),
+        (
+            "traces",
+            "Traces",
+            "What do they look like? Why did one win?" if selects else "What do they look like?",
+        ),
+        ("position", "Position", "Where in a response does a class stand?"),
+        ("length", "Length", "Is it only that longer ones have more?"),
+        ("beta", "Threshold", "Would another number change much?"),
+        ("policies", "Other policies", "What would others have selected?"),
+        ("answers", "Right and wrong", "Do right answers differ?"),
+        ("cost", "Cost", "How long did it take, how fast was it?"),
+        ("extremes", "Extremes", "Which traces are most, least teacher-like?"),
+        ("run", "Models and lineage", "What was it made from?"),
+    ]
+    return [section for section in sections if there.get(section[0], True)]
 
 
 def _beta(summary: Summary, facts: RunFacts) -> dict[str, Any]:
@@ -188,6 +226,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         counted=words.counted,
+        duration=duration,
         decimal=decimal,
         label=shorten,
         percent=percent,

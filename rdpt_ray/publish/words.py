@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 
 from rdpt_ray.method.divergence import DIVERGENCES
+from rdpt_ray.method.summary import Summary
 from rdpt_ray.publish.facts import RunFacts
+from rdpt_ray.publish.findings import sentences_per_trace, teacher_per_trace
 
 POLICY_WORDS = {
     "teacher_count": "with the most Teacher sentences",
@@ -51,6 +53,36 @@ def selection_words(facts: RunFacts) -> str:
     which = POLICY_WORDS.get(facts.policy or "", f"ranked first by the policy {facts.policy}")
     responses = "response" if facts.per_prompt == 1 else f"{facts.per_prompt} responses"
     return f"the {responses} {which}"
+
+
+def in_short(summary: Summary, facts: RunFacts) -> list[str]:
+    """The run in a few sentences, for someone who reads nothing else."""
+    rows = (
+        f"{counted(summary.rows_read, 'row')} came in, of {counted(summary.num_prompts, 'prompt')}"
+    )
+    kept = f"{counted(summary.selected, 'trace')} {'was' if summary.selected == 1 else 'were'}"
+    said = [f"{rows}; {kept} {'traced' if facts.policy is None else 'kept'}"]
+    if facts.policy is not None:
+        said[0] += f", {summary.rejected:,} rejected"
+    if summary.quarantined:
+        said[0] += f", {counted(summary.quarantined, 'unusable row')} set aside"
+    said[0] += "."
+    selected, scored = teacher_per_trace(summary)
+    if selected is not None and scored is not None and facts.policy is not None:
+        said.append(
+            f"A kept response has {selected:,.2f} Teacher sentences on average,"
+            f" against {scored:,.2f} over all that were scored."
+        )
+    elif scored is not None:
+        said.append(f"A response has {scored:,.2f} Teacher sentences on average.")
+    longer, usual = sentences_per_trace(summary)
+    if facts.policy is not None and longer is not None and usual is not None:
+        said.append(
+            f"Length goes with that: {longer:,.1f} sentences against {usual:,.1f}."
+            if longer > usual
+            else f"It is not longer for that: {longer:,.1f} sentences against {usual:,.1f}."
+        )
+    return said
 
 
 def explained(reasons: Iterable[str]) -> list[tuple[str, str]]:

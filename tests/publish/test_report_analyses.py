@@ -197,8 +197,8 @@ def test_pruning_is_told(page, summary, facts):
     assert "The selection is exactly the one that reading everything would give." in text
     assert "selection.prune=false" in text
     assert "unknown, not zero" in text
-    rows = [cells(row) for row in whole.by_id("run").one("table").all("tr")]
-    assert [row[5] for row in rows] == ["Not read", "0", "2"]
+    rows = [cells(row) for row in whole.by_id("cost").one("table").all("tr")]
+    assert [row[3] for row in rows] == ["Not read", "0", "2"]
     assert "teacher_count, 1 per prompt, pruned" in whole.by_id("run").text
 
 
