@@ -156,15 +156,15 @@ def _rows(
             continue
         here = sizes[first : first + step].tolist()
         part = batch.slice(first, step)
-        decoded = [_values(part.column(column), column) for column in columns.values()]
+        decoded = [to_values(part.column(column), column) for column in columns.values()]
         for row, num_bytes in enumerate(here):
             values = [column[row] for column in decoded]
             fault = next((value for value in values if isinstance(value, Fault)), None)
             yield fault or dict(zip(columns, values, strict=True)), num_bytes
 
 
-def _values(column: pa.Array, name: str) -> list[Any]:
-    """Python values; a Fault in place of each that has none."""
+def to_values(column: pa.Array, name: str) -> list[Any]:
+    """A column as Python values; a Fault in place of each that Python cannot hold."""
     try:
         return column.to_pylist()
     except _DAMAGE:

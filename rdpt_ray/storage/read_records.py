@@ -13,7 +13,7 @@ from pyarrow import types
 from rdpt_ray.errors import InputError
 from rdpt_ray.storage.faults import Fault
 from rdpt_ray.storage.read_jsonl import parse_json, split_lines, unpack
-from rdpt_ray.storage.read_parquet import decode, open_parquet
+from rdpt_ray.storage.read_parquet import decode, open_parquet, to_values
 from rdpt_ray.storage.recorded import RecordSpec
 from rdpt_ray.storage.schemas import RECORDS
 from rdpt_ray.storage.sources import InputFile, Source, open_input
@@ -83,7 +83,7 @@ def _parquet_rows(file: InputFile, source: Source, spec: RecordSpec) -> Iterator
     try:
         batches = open_parquet(source).iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
         for batch, _ in decode(batches):
-            values = (batch.column(column).to_pylist() for column in columns)
+            values = (to_values(batch.column(column), column) for column in columns)
             for identity, token_ids, logprobs in zip(*values, strict=True):
                 yield _row(identity, token_ids, logprobs)
     except Fault as fault:
@@ -112,6 +112,8 @@ def _jsonl_rows(file: InputFile, source: Source, spec: RecordSpec) -> Iterator[d
 
 
 def _row(identity: Any, token_ids: Any, logprobs: Any) -> dict[str, Any]:
+    if isinstance(identity, Fault):
+        return {"error": f"{identity.reason}: the id cannot be read: {identity.detail}"}
     if isinstance(identity, bool) or not isinstance(identity, str | int):
         return {"error": f"an id is {type(identity).__name__}, expected text or a whole number"}
     record: dict[str, Any] = {"id": str(identity).encode("utf-8", "replace").decode()}

@@ -154,3 +154,21 @@ def test_columns_that_are_missing_or_of_another_type_end_the_job_at_once(tmp_pat
     with pytest.raises(InputError, match=said) as raised:
         read(write_parquet(tmp_path / "a.parquet", rows))
     assert "a.parquet" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("ids", "reason"),
+    [
+        (pa.array([0, 2**62, 1], pa.timestamp("us")), "unreadable_value"),
+        (pa.array([b"a", b"\xff", b"c"]).view(pa.string()), "invalid_utf8"),
+    ],
+)
+def test_an_id_that_python_cannot_hold_costs_its_row_only(tmp_path, ids, reason):
+    lists = pa.array([[1], [2], [3]], pa.list_(pa.int32()))
+    logprobs = pa.array([[-1.0]] * 3)
+    table = pa.table({"sample_uuid": ids, "token_ids": lists, "logprobs": logprobs})
+    pq.write_table(table, tmp_path / "a.parquet")
+    rows = read(tmp_path / "a.parquet")
+    assert len(rows) == 3
+    assert rows[1]["error"].startswith(f"{reason}: ")
+    assert ("an id is" in rows[0]["error"]) if rows[0]["error"] else rows[0]["token_ids"] == [1]
