@@ -86,7 +86,7 @@ def score_role(
             for scored in results:
                 if scored.is_left:
                     continue
-                session.count(role, scored)
+                session.count(role, identity.key, scored)
                 if scored.num_errors:
                     failed(role, by_key[scored.key])
                 num_tokens += scored.num_tokens

@@ -87,10 +87,11 @@ class AtWork:
         if self.record.leaving:
             raise Interrupted(f"stopped as asked, all parts in hand are committed; {AGAIN}")
 
-    def count(self, role: str, scored: ScoredPart) -> None:
-        """Enter a part in the account."""
+    def count(self, role: str, model_key: str, scored: ScoredPart) -> None:
+        """Enter a part in the account of a role, and say which model has it."""
         with self._lock:
             account = self.record.counts.setdefault(role, dict.fromkeys(ACCOUNT, 0))
+            account["model_key"] = model_key
             account["parts"] += 1
             account["traces"] += scored.num_scored
             account["errors"] += scored.num_errors

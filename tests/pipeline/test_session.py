@@ -29,10 +29,11 @@ def part(traces, again=0, numerics='{"dtype": "float32"}'):
 def test_the_account_of_all_sessions_adds_up(root):
     for name, again in (("a", 0), ("b", 3)):
         with at_work(root, "run", name, QUIET, drain_s=1) as session:
-            session.count("student", part(10))
-            session.count("student", part(5, again, '{"dtype": "bfloat16"}'))
-            session.count("teacher", part(2))
+            session.count("student", "s-1", part(10))
+            session.count("student", "s-1", part(5, again, '{"dtype": "bfloat16"}'))
+            session.count("teacher", "t-1", part(2))
     sessions = sessions_of(root, "run")
+    assert sessions[0].counts["teacher"]["model_key"] == "t-1"
     told = account(sessions, damaged=4)
     assert (told.started, told.damaged, told.read_again, told.read) == (2, 4, 3, 34)
     student = told.costs[0]
@@ -78,7 +79,7 @@ def test_a_record_can_be_written_while_it_grows(root):
 
     def grow():
         for place in range(5_000):
-            session.count(f"teacher:{place}", part(1))
+            session.count(f"teacher:{place}", "t-1", part(1))
         stop.set()
 
     growing = threading.Thread(target=grow)
