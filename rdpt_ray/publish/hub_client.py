@@ -23,8 +23,19 @@ from rdpt_ray import __version__
 from rdpt_ray.storage.printable import printable
 from rdpt_ray.storage.remote import said
 
-_LOGS = ("huggingface_hub.utils._http", "httpx2", "httpx")
-"""They tell the addresses that are asked, those that large files are put to too: they are signed."""
+_LOGS = (
+    "huggingface_hub.utils._http",
+    "httpx2",
+    "httpx",
+    "httpcore2.http11",
+    "httpcore2.http2",
+    "httpcore.http11",
+    "httpcore.http2",
+)
+"""They tell the addresses that are asked, signed ones too, and what the Hub says of a token."""
+
+_sent: set[str] = set()
+"""Tokens that went to the Hub from here: it may repeat one when it refuses it."""
 
 _NAMED = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
@@ -47,10 +58,11 @@ def credential_source() -> str:
 
 
 def shown(problem: Exception | str) -> str:
-    """What an exception or a message says, without the token, logins and signed addresses; printable."""
-    text = printable(said(problem if isinstance(problem, Exception) else RuntimeError(problem)))
-    token = get_token()
-    return text.replace(token, "(token)") if token else text
+    """What an exception or a message says, without tokens, logins and signed addresses; printable."""
+    text = str(problem) or type(problem).__name__
+    for token in _sent:  # before it is cut to a length: a half of a token is one too many
+        text = text.replace(token, "(token)")
+    return printable(said(RuntimeError(text)))
 
 
 @contextmanager
@@ -88,9 +100,13 @@ def limit_silence(answer_s: float | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
+    """Is called with each request before it is sent."""
+
     answer_s: float
 
     def __call__(self, request: Any) -> None:
+        if token := request.headers.get("authorization", "").removeprefix("Bearer "):
+            _sent.add(token)
         waits = ("connect", "read", "write", "pool")
         request.extensions["timeout"] = dict.fromkeys(waits, self.answer_s)
 
