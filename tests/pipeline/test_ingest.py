@@ -3,7 +3,9 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from rdpt_ray.config import InputConfig
@@ -70,3 +72,32 @@ def test_nothing_is_committed_of_an_input_that_changed_while_it_was_read(tmp_pat
     assert store.names("") == []
     ingest([good], config, Destination(store, "d", "runs/r", 16))
     assert store.names("runs/r")
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_bomb_among_the_files_costs_its_rows_and_no_worker(tmp_path, ray_cluster):
+    """511 bytes that are 20 GB of text in one row, read by a worker that goes on with the next file."""
+    texts = pa.DictionaryArray.from_arrays(np.zeros(20_000, np.int32), pa.array(["x" * 1_000_000]))
+    row = pa.ListArray.from_arrays(pa.array([0, 20_000], pa.int32()), texts)
+    bomb = pa.table({"problem": ["q"], "generations": row})
+    (tmp_path / "input").mkdir()
+    pq.write_table(bomb, tmp_path / "input/b.parquet", compression="zstd", store_schema=False)
+    assert (tmp_path / "input/b.parquet").stat().st_size < 2000
+    for name in ("a", "c"):
+        lines = [{**line, "problem": f"{name}?"} for line in LINES]
+        (tmp_path / f"input/{name}.jsonl").write_text(
+            "".join(json.dumps(line) + "\n" for line in lines)
+        )
+    config = InputConfig(path=str(tmp_path / "input"))
+    to = Destination(open_root(str(tmp_path / "store")), "d", "runs/r", 2)
+    records = ingest(list_inputs(config), config, to)
+    rows = [
+        row
+        for name in to.store.names("runs/r/rows")
+        for row in to.store.read_table(name).to_pylist()
+    ]
+    assert sum(record.num_rows for record in records) == len(rows) == 7 + 1 + 7
+    [fault] = [row for row in rows if row["file"].endswith("b.parquet")]
+    assert (fault["row"], fault["reason"]) == (0, "compression_bomb")
+    assert sum(row["reason"] is None for row in rows) == 3 + 3
