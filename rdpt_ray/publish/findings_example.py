@@ -49,7 +49,7 @@ def example_prompt(traces: ViewerTraces | None, facts: RunFacts) -> DecidedPromp
     prompt = min(fitting, key=_unfitness)
     rows = tuple(
         Decided(
-            trace_id=shorten(trace.trace_id, 80),
+            trace_id=trace.trace_id,
             rank=trace.rank,
             selected=trace.selected,
             classes=tuple(sentence.name for sentence in trace.text.sentences),

@@ -105,7 +105,7 @@ def viewer_data(traces: ViewerTraces, facts: RunFacts) -> dict[str, Any]:
 def _prompt(prompt: ViewerPrompt, facts: RunFacts, *, is_all: bool) -> dict[str, Any]:
     answers = Counter(trace.answer for trace in prompt.traces if trace.answer is not None)
     return _told(
-        id=shorten(prompt.prompt_id, 80),
+        id=prompt.prompt_id,
         messages=[[each.role, each.text, each.left_out] for each in prompt.messages],
         answer=answers.most_common(1)[0][0] if answers else None,
         shownBecause=None if is_all else stratum_words(prompt.stratum),
@@ -119,10 +119,10 @@ def _trace(trace: ViewerTrace, prompt: ViewerPrompt, facts: RunFacts) -> dict[st
     sentences = trace.text.sentences
     gap = trace.text.gap
     return _told(
-        id=shorten(trace.trace_id, 80),
+        id=trace.trace_id,
         candidate=trace.candidate,
         selected=trace.selected or None,
-        reason=None if trace.drop_reason is None else shorten(trace.drop_reason, 80),
+        reason=trace.drop_reason,
         rank=trace.rank,
         score=score if score is not None and isfinite(score) else None,
         why=shorten(why(trace, prompt, facts), 300),

@@ -8,6 +8,7 @@ between.
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 
 from rdpt_ray.publish.untrusted import clip
 
@@ -34,12 +35,8 @@ class ShownSentence:
     """Its class, or UNSCORED."""
     probs: tuple[float | None, ...]
     """One per role."""
-
-    @property
-    def num_bytes(self) -> int:
-        """At most what it takes in the page: text, class, one number of two decimals per role."""
-        cut = 24 if self.left_out else 0
-        return json_bytes(self.text) + 3 + 5 * len(self.probs) + cut
+    num_bytes: int
+    """At most what it takes in the page: text, class, one number of two decimals per role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +65,11 @@ def json_text(value: object) -> str:
     return text
 
 
-def json_bytes(value: object) -> int:
-    """The bytes of `json_text`."""
-    return len(json_text(value).encode())
+def text_bytes(text: str) -> int:
+    """The bytes of a text's `json_text`."""
+    marks = text.count("<") + text.count(">") + text.count("&")
+    lines = text.count("\u2028") + text.count("\u2029")
+    return len(encode_basestring(text).encode()) + 5 * marks + 3 * lines
 
 
 def shown_text(
@@ -93,14 +92,22 @@ def shown_text(
     def sentence(index: int) -> ShownSentence:
         start, end = spans[index]
         text, left_out = clip(response[start:end], min(MAX_SENTENCE_CHARS, max(max_bytes // 4, 40)))
-        shown = tuple(values[index] for values in probs)
-        return ShownSentence(index + 1, end - start, text, left_out, names[index], shown)
+        return ShownSentence(
+            number=index + 1,
+            num_chars=end - start,
+            text=text,
+            left_out=left_out,
+            name=names[index],
+            probs=tuple(values[index] for values in probs),
+            num_bytes=text_bytes(text) + 3 + 5 * len(probs) + (24 if left_out else 0),
+        )
 
     head: list[ShownSentence] = []
     left = max_bytes
     for index in range(len(spans)):
-        head.append(sentence(index))
-        left -= head[-1].num_bytes
+        each = sentence(index)
+        head.append(each)
+        left -= each.num_bytes
         if left < 0:
             break
     else:

@@ -7,13 +7,15 @@ from typing import Any
 
 from rdpt_ray.method.summary import UNSCORED
 from rdpt_ray.publish.untrusted import clip, shorten
-from rdpt_ray.publish.viewer_cut import ShownText, json_bytes, shown_text
+from rdpt_ray.publish.viewer_cut import ShownText, common_limit, shown_text
 from rdpt_ray.storage.files import public_uri
 
 MAX_CANDIDATES = 64
 """Candidates of one prompt that are shown: those that rank first."""
 
-PROMPT_BYTES = 8_000
+MAX_MESSAGES = 20
+PROMPT_CHARS = 8_000
+"""All messages of a prompt are cut to this together."""
 
 ROLES = ("teacher", "student", "distilled")
 LABELS = {"teacher": "teacher_name", "source": "source", "licence": "license"}
@@ -110,15 +112,28 @@ def prompt_of_rows(group: Sequence[Row], stratum: str, max_trace_bytes: int) -> 
         stratum: Why it is shown.
         max_trace_bytes: What the text of one trace may take.
     """
-    messages: list[Message] = []
-    left = PROMPT_BYTES
-    for message in group[0]["messages"]:
-        text, left_out = clip(message["content"] or "", max(left // 2, 0))
-        messages.append(Message(shorten(message["role"] or "", 20), text, left_out))
-        left -= json_bytes(text)
     ranked = sorted(group, key=lambda row: (row["rank"] is None, row["rank"], row["candidate"]))
     traces = tuple(_trace(row, max_trace_bytes) for row in ranked[:MAX_CANDIDATES])
-    return ViewerPrompt(group[0]["prompt_id"], tuple(messages), stratum, len(group), traces)
+    return ViewerPrompt(
+        shorten(group[0]["prompt_id"], 80), _messages(group[0]), stratum, len(group), traces
+    )
+
+
+def _messages(row: Row) -> tuple[Message, ...]:
+    """A prompt's messages, the longest cut; of very many the first and the last."""
+    turns = [(turn["role"] or "", turn["content"] or "") for turn in row["messages"]]
+    whole = [Message(shorten(role, 20), *clip(text, PROMPT_CHARS)) for role, text in turns]
+    limit = common_limit([len(message.text) for message in whole], PROMPT_CHARS)
+    shown = [
+        message if len(message.text) <= limit else Message(message.role, *clip(text, limit))
+        for message, (_, text) in zip(whole, turns, strict=True)
+    ]
+    if len(shown) <= MAX_MESSAGES:
+        return tuple(shown)
+    first, last = shown[:1], shown[1 - MAX_MESSAGES :]
+    between = turns[1 : 1 - MAX_MESSAGES]
+    chars = sum(len(text) for _, text in between)
+    return (*first, Message(f"{len(between):,} messages", "", chars), *last)
 
 
 def _trace(row: Row, max_bytes: int) -> ViewerTrace:
@@ -127,10 +142,10 @@ def _trace(row: Row, max_bytes: int) -> ViewerTrace:
     probs = {role: row[f"{role}_prob"] for role in ROLES if _is_scored(row[f"{role}_prob"])}
     names = [UNSCORED if name is None else name for name in classes]
     return ViewerTrace(
-        trace_id=row["trace_id"],
+        trace_id=shorten(row["trace_id"], 80),
         candidate=row["candidate"],
         selected=row["selected"],
-        drop_reason=row["drop_reason"],
+        drop_reason=None if row["drop_reason"] is None else shorten(row["drop_reason"], 80),
         rank=row["rank"],
         selection_score=row["selection_score"],
         num_sentences=len(spans),
@@ -140,7 +155,7 @@ def _trace(row: Row, max_bytes: int) -> ViewerTrace:
         answer=None if row["reference_answer"] is None else shorten(row["reference_answer"], 200),
         origin=_origin(row),
         labels=tuple(
-            (name, shorten(row[column], 60))
+            (name, shorten(row[column], 40))
             for name, column in LABELS.items()
             if row[column] is not None
         ),

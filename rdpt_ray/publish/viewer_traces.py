@@ -13,7 +13,7 @@ from math import isfinite
 
 from rdpt_ray.errors import StoreError
 from rdpt_ray.publish.run_tables import read_rows
-from rdpt_ray.publish.viewer_cut import common_limit, cut_text, json_bytes, num_bytes
+from rdpt_ray.publish.viewer_cut import common_limit, cut_text, json_text, num_bytes, text_bytes
 from rdpt_ray.publish.viewer_prompts import (
     MAX_CANDIDATES,
     OUTLOOK,
@@ -44,10 +44,10 @@ SAMPLED_TRACE_BYTES = 12_000
 PROMPTS_SHARE = 0.2
 """How much of all text may be prompts."""
 
-OVERHEAD_BYTES = 600
-"""What a trace takes beside its text: ids, numbers, labels, and why it was selected or not."""
+TRACE_OVERHEAD = 500
+"""What a trace takes beside its texts: the names of its values, numbers, why it was selected or not."""
 
-PROMPT_OVERHEAD_BYTES = 300
+PROMPT_OVERHEAD = 250
 
 
 def sample_traces(
@@ -155,8 +155,8 @@ def _facts(group: list[Row], bucket: str) -> PromptFacts:
 def _that_fit(prompts: Iterable[ViewerPrompt], max_bytes: int) -> Iterator[ViewerPrompt]:
     """The first prompts that fit whole."""
     for prompt in prompts:
-        max_bytes -= _prompt_bytes(prompt) + PROMPT_OVERHEAD_BYTES
-        max_bytes -= sum(num_bytes(trace.text) + OVERHEAD_BYTES for trace in prompt.traces)
+        max_bytes -= _prompt_bytes(prompt) + _overhead(prompt)
+        max_bytes -= sum(num_bytes(trace.text) for trace in prompt.traces)
         if max_bytes < 0:
             return
         yield prompt
@@ -166,10 +166,9 @@ def _cut(prompts: Sequence[ViewerPrompt], max_bytes: int) -> Iterator[ViewerProm
     """The same prompts, their texts cut until they fit: prompts to a share, then traces to what is left."""
     sizes = [_prompt_bytes(prompt) for prompt in prompts]
     limit = common_limit(sizes, int(PROMPTS_SHARE * max_bytes))
-    left = max_bytes - sum(min(size, limit) + PROMPT_OVERHEAD_BYTES for size in sizes)
-    traces = [trace.text for prompt in prompts for trace in prompt.traces]
-    left -= OVERHEAD_BYTES * len(traces)
-    trace_limit = common_limit([num_bytes(text) for text in traces], left)
+    left = max_bytes - sum(min(size, limit) for size in sizes) - sum(map(_overhead, prompts))
+    traces = [num_bytes(trace.text) for prompt in prompts for trace in prompt.traces]
+    trace_limit = common_limit(traces, left)
     for prompt in prompts:
         yield replace(
             prompt,
@@ -180,15 +179,26 @@ def _cut(prompts: Sequence[ViewerPrompt], max_bytes: int) -> Iterator[ViewerProm
         )
 
 
+def _overhead(prompt: ViewerPrompt) -> int:
+    """What a prompt and its traces take beside messages and responses."""
+    roles = [message.role for message in prompt.messages]
+    total = PROMPT_OVERHEAD + len(json_text([prompt.prompt_id, roles]).encode()) + 20 * len(roles)
+    for trace in prompt.traces:
+        reason = trace.drop_reason or ""
+        said = [trace.trace_id, trace.answer, trace.origin, trace.labels, reason, reason]
+        total += TRACE_OVERHEAD + len(json_text(said).encode())
+    return total
+
+
 def _prompt_bytes(prompt: ViewerPrompt) -> int:
-    return sum(json_bytes(message.text) for message in prompt.messages)
+    return sum(text_bytes(message.text) for message in prompt.messages)
 
 
 def _cut_messages(messages: Sequence[Message], max_bytes: int) -> Iterator[Message]:
     """Messages of at most `max_bytes` together."""
     for message in messages:
         text = message.text
-        while (size := json_bytes(text)) > max_bytes and text:
+        while (size := text_bytes(text)) > max_bytes and text:
             text = text[: min(len(text) - 1, len(text) * max_bytes // size)]
-        max_bytes = max(0, max_bytes - json_bytes(text))
+        max_bytes = max(0, max_bytes - text_bytes(text))
         yield replace(message, text=text, left_out=message.left_out + len(message.text) - len(text))

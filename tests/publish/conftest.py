@@ -164,7 +164,7 @@ def analysed(summary, five, sixteen):
     return summary
 
 
-VOID = {"meta", "br"}
+VOID = {"meta", "br", "input"}
 SVG_VOID = {"path", "rect", "circle"}
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from rdpt_ray.publish.facts import RoleCost, SessionFacts
+from rdpt_ray.publish.findings_cost import duration
 from rdpt_ray.publish.report import render_report
 
 
@@ -94,3 +95,18 @@ def test_the_method_is_told_with_the_numbers_of_the_run(page, summary, traced, f
     how = page(traced, replace(facts, kind="trace", policy=None, alpha=0.05)).by_id("how").text
     assert "no two of the three differ by more than 0.05" in how
     assert "selected" not in how
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, "\u2013"),
+        (0.04, "0.0 s"),
+        (59.9, "59.9 s"),
+        (60, "1 min 0 s"),
+        (3599.6, "1 h 0 min"),
+        (123_456, "34 h 17 min"),
+    ],
+)
+def test_durations(seconds, words):
+    assert duration(seconds) == words
