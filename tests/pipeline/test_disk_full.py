@@ -11,7 +11,7 @@ import yaml
 from tests.pipeline.chaos_world import RDPT
 from tests.pipeline.conftest import config_tree, miniature_rows, table_bytes
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def start(config, store):
         [str(RDPT), "curate", str(config), f"store={store}", "--json"],
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
         check=False,
     )
 

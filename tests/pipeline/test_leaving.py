@@ -44,7 +44,7 @@ def command(config, store, *overrides):
 
 def run(config, store):
     told = subprocess.run(
-        command(config, store), capture_output=True, text=True, timeout=400, check=True
+        command(config, store), capture_output=True, text=True, timeout=800, check=True
     )
     return json.loads(told.stdout.strip().splitlines()[-1])
 
@@ -67,7 +67,7 @@ def scored(store, role="student"):
     return len(list(Path(store).glob(f"scores/{role}*/*.parquet")))
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", ["SIGTERM to the driver", "Ctrl-C in a terminal"])
 def test_parts_in_hand_are_committed_and_none_is_begun(world, tmp_path, how):
     config, tables, expected = world
@@ -98,7 +98,7 @@ def test_parts_in_hand_are_committed_and_none_is_begun(world, tmp_path, how):
     assert {cost["role"]: cost["traces"] for cost in told["costs"]} == expected["scored"]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_who_is_given_no_time_leaves_at_once_and_still_loses_no_commit(world, tmp_path):
     config, tables, _ = world
     store = prepared(tmp_path / "store")
@@ -111,7 +111,7 @@ def test_who_is_given_no_time_leaves_at_once_and_still_loses_no_commit(world, tm
     assert table_bytes(SimpleNamespace(uri=outcome["run"])) == tables
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_before_anything_is_scored_there_is_nothing_to_wait_for(world, tmp_path):
     config, _, _ = world
     store = prepared(tmp_path / "store")

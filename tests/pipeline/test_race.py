@@ -29,7 +29,7 @@ def start(config, store, *overrides):
 
 
 def outcome(process):
-    stdout, stderr = process.communicate(timeout=400)
+    stdout, stderr = process.communicate(timeout=800)
     assert process.returncode == 0, stderr
     return json.loads(stdout.strip().splitlines()[-1])
 
@@ -57,7 +57,7 @@ def world(tmp_path):
     return config, store, len(rows)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_two_starts_of_one_run_share_its_parts(world):
     config, store, num_rows = world
     both = [start(config, store) for _ in range(2)]
@@ -71,7 +71,7 @@ def test_two_starts_of_one_run_share_its_parts(world):
     assert all(session["counts"] for session in sessions), "one of them did it all alone"
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_two_runs_with_the_same_models_read_every_trace_once(world):
     config, store, num_rows = world
     both = [start(config, store, f"selection.policy={name}") for name in ("longest", "shortest")]

@@ -68,7 +68,7 @@ FILES = [
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_whatever_is_damaged_is_set_aside_and_made_again(copied, damage):
     tree, store, tables, done = copied
@@ -87,7 +87,7 @@ def test_whatever_is_damaged_is_set_aside_and_made_again(copied, damage):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_tokens_and_verdicts_too_and_a_part_that_is_gone(copied):
     tree, store, tables, _ = copied
     spoilt = [
@@ -105,7 +105,7 @@ def test_tokens_and_verdicts_too_and_a_part_that_is_gone(copied):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_record_of_ingestion_that_is_no_json_is_written_again(copied):
     tree, store, tables, _ = copied
     (record,) = store.glob("runs/*/ingested.json")

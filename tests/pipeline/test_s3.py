@@ -20,7 +20,7 @@ COUNTS = ("rows_read", "selected", "rejected", "quarantined")
 TABLES = ("selected", "rejected", "quarantine", "provenance")
 
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def start(server, config, *overrides):
@@ -29,7 +29,7 @@ def start(server, config, *overrides):
         [str(RDPT), "curate", str(config), *overrides, "--json"],
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=800,
         check=False,
         env={**os.environ, **server.environment()},
     )

@@ -18,7 +18,7 @@ CANARY = b"CANARY"
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_no_secret_is_written_anywhere(tmp_path):
     """The S3 login is a part of the store's own options; the others are in the environment."""
     tree = config_tree(tmp_path, rows=miniature_rows(0, 24))
@@ -40,7 +40,7 @@ def test_no_secret_is_written_anywhere(tmp_path):
         told = subprocess.run(
             [str(RDPT), "curate", str(config), "store=s3://rdpt/store", "--json"],
             capture_output=True,
-            timeout=300,
+            timeout=800,
             check=False,
             env=environment,
         )

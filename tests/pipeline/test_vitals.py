@@ -145,7 +145,7 @@ def stored(ray_cluster, tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_pass_that_never_ends_is_ended_and_nothing_is_lost(stored, tmp_path):
     (store, parts), (calm, _) = stored
     expected = scores_of(calm, parts, load_scorer)
@@ -156,7 +156,7 @@ def test_a_pass_that_never_ends_is_ended_and_nothing_is_lost(stored, tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_stopped_process_is_ended_and_nothing_is_lost(stored, tmp_path):
     (store, parts), (calm, _) = stored
     expected = scores_of(calm, parts, load_scorer)
@@ -176,7 +176,7 @@ def test_a_stopped_process_is_ended_and_nothing_is_lost(stored, tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_model_that_loads_slowly_is_left_alone(stored):
     (store, parts), _ = stored
     begun = time.monotonic()
