@@ -35,6 +35,8 @@ class PublishConfig(Section):
     """Publish the traces that were not selected too, with the reason of each, as the config `rejected`."""
     provenance: bool = True
     """Publish every published trace sentence by sentence, as the config `provenance`."""
+    report: bool = True
+    """Publish the run's report page too; it shows examples of traces that were not selected as well."""
     license: str | None = Field(default=None, min_length=1)
     """Of the dataset, as the Hub spells it: apache-2.0. None: what its rows say, if they all say the same."""
     language: list[str] = Field(default=["en"])

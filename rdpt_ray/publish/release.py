@@ -32,6 +32,8 @@ class Release:
     run_id: str
     num_rows: dict[str, int]
     """Per config of the dataset."""
+    warnings: tuple[str, ...] = ()
+    """What whoever publishes it has to be told, in sentences."""
 
 
 @dataclass(frozen=True, slots=True)
