@@ -38,7 +38,7 @@ class PublishConfig(Section):
     report: bool = True
     """Publish the run's report page too; it shows examples of traces that were not selected as well."""
     license: str | None = Field(default=None, min_length=1)
-    """Of the dataset, as the Hub spells it: apache-2.0. None: what its rows say, if they all say the same."""
+    """Of the dataset, as the Hub spells it: apache-2.0. None: what its rows say."""
     language: list[str] = Field(default=["en"])
     """ISO 639 codes, for the card."""
     pretty_name: str | None = Field(default=None, min_length=1)
