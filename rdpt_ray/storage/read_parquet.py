@@ -1,7 +1,7 @@
 """A Parquet file -> one raw row or fault per row, a few rows at a time."""
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,12 @@ _DECODER_BYTES = 2 << 30
 file of 600 bytes can ask for more than any machine has."""
 
 _MAX_FAULTS = 1 << 20
-"""A damaged footer can claim any number of rows; above this, it counts as unknown."""
+_MAX_ROWS_PER_BYTE = 8
+"""A footer can claim any number of rows. What a row group claims above these is not believed: its rows
+are one fault of the file then."""
+
+_MAX_CLAIM = 1 << 40
+"""Keeps row numbers within 64 bits."""
 
 
 def read_parquet(source: Source, names: ColumnNames, *, limit: int | None = None) -> Iterator[Row]:
@@ -73,53 +78,68 @@ def _read(source: Source, names: ColumnNames) -> Iterator[Row]:
     except Fault as fault:
         yield None, fault
         return
-    groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-    try:
-        columns = check_schema(names, file.schema_arrow)
-    except Fault as fault:
-        yield from _fault_each(fault, 0, sum(groups))
-        return
-    packed, unpacked = source.seek(0, 2), 0
-    first = 0
-    for group, num_rows in enumerate(groups):
-        for row, values, num_bytes in _read_group(file, group, first, columns, source):
+    unpacked, packed = 0, _size(source)
+    for group, rows in enumerate(_row_groups(file)):
+        for row, values, num_bytes in _read_group(file, group, rows, names, source):
             unpacked += num_bytes
             if row is not None and is_bomb(unpacked, packed):
                 detail = f"{packed} bytes of the file unpack to more than {unpacked}"
                 fault = Fault("compression_bomb", detail=detail)
-                yield from _fault_each(fault, row, sum(groups) - row)
+                for left in _row_groups(file)[group:]:
+                    yield from _fault_each(fault, range(max(row, left.start), left.stop), packed)
                 return
             yield row, values
-        first += num_rows
+
+
+def _size(source: Source) -> int:
+    return source.seek(0, 2)
+
+
+def _row_groups(file: pq.ParquetFile) -> list[range]:
+    """The rows of each row group, as the footer has them, which may be any number, below 0 too."""
+    claims = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    sizes = [min(max(0, claim), _MAX_CLAIM) for claim in claims]
+    return [range(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)]
 
 
 def _read_group(
-    file: pq.ParquetFile, group: int, first: int, columns: dict[str, str], source: Source
+    file: pq.ParquetFile, group: int, rows: range, names: ColumnNames, source: Source
 ) -> Iterator[tuple[int | None, dict[str, Any] | Fault, int]]:
     """The rows of one row group, and how many bytes each was decoded to."""
-    metadata = file.metadata.row_group(group)
-    num_rows = metadata.num_rows
-    batch_size = max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES // max(1, metadata.total_byte_size)))
+    num_bytes = file.metadata.row_group(group).total_byte_size
+    batch_size = max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES // max(1, num_bytes)))
     done = 0
     fault = Fault(
         "corrupt_row_group", detail=f"row group {group} holds fewer rows than the footer says"
     )
     try:
+        columns = check_schema(names, file.schema_arrow)
         batches = file.iter_batches(
             batch_size, row_groups=[group], columns=list(columns.values()), use_threads=False
         )
         for batch, sizes in decode(batches):
-            for values, num_bytes in islice(_rows(batch, sizes, columns), num_rows - done):
-                yield first + done, values, num_bytes
+            for values, num_bytes in islice(_rows(batch, sizes, columns), len(rows) - done):
+                yield rows[done], values, num_bytes
                 done += 1
+    except Fault as found:
+        fault = found
     except MemoryError as error:
         detail = f"row group {group} needs more than {_DECODER_BYTES} bytes to be decoded: {error}"
         fault = Fault("compression_bomb", detail=detail)
     except (OSError, *_DAMAGE) as error:
         source.raise_failure()
         fault = Fault("corrupt_row_group", detail=f"row group {group}: {error}")
-    for row, values in _fault_each(fault, first + done, num_rows - done):
+    for row, values in _fault_each(fault, rows[done:], _size(source)):
         yield row, values, 0
+
+
+def _fault_each(fault: Fault, rows: range, packed: int) -> Iterator[Row]:
+    """The fault for each of these rows, or once where a file of this size can hardly have so many."""
+    if len(rows) > min(_MAX_FAULTS, _MAX_ROWS_PER_BYTE * packed):
+        yield None, fault
+    else:
+        for row in rows:
+            yield row, fault
 
 
 def decode(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
@@ -134,14 +154,6 @@ def decode(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, 
                 return
             sizes = sum(map(row_sizes, batch.columns), np.zeros(batch.num_rows, np.int64))
         yield batch, sizes
-
-
-def _fault_each(fault: Fault, first: int, num_rows: int) -> Iterator[Row]:
-    if num_rows > _MAX_FAULTS:
-        yield None, fault
-    else:
-        for row in range(first, first + num_rows):
-            yield row, fault
 
 
 def _rows(

@@ -68,7 +68,7 @@ def in_one_row(values):
 
 def varint(number, length=0):
     """A number as thrift writes it in a footer, in at least so many bytes."""
-    number, data = number << 1, []
+    number, data = (number << 1) ^ (number >> 63), []
     while number or len(data) < length or not data:
         data.append(number & 0x7F | 0x80)
         number >>= 7
@@ -88,9 +88,8 @@ def test_20_gb_of_text_over_many_rows(tmp_path):
     rows = 20_000
     data = to_parquet({"prompt": ["q"] * rows, "response": repeated("x" * 1_000_000, rows)})
     reasons = read(tmp_path, "a.parquet", data, peak_mib=800, max_file_bytes=1000)
-    assert sum(reasons.values()) == rows
     assert reasons["None"] <= FLOOR_MIB * 1.1
-    assert set(reasons) == {"None", "compression_bomb"}
+    assert reasons["compression_bomb"] == 1  # more rows than these bytes can be believed to hold
 
 
 @pytest.mark.slow

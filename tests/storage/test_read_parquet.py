@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import struct
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ from rdpt_ray.storage.columns import resolve_columns
 from rdpt_ray.storage.faults import MAX_ROW_BYTES, Fault
 from rdpt_ray.storage.read_parquet import read_parquet
 from rdpt_ray.storage.sources import Source
+from tests.storage.test_bombs import varint
 
 NAMES = resolve_columns({})
 
@@ -201,6 +203,24 @@ def test_the_row_over_the_limit_is_the_one_that_is_expanded():
     rows = read(to_parquet({"messages": messages, "response": ["r"] * 3}, store_schema=False))
     assert [row[1] for row in rows if len(row) == 3] == ["too_long"]
     assert [(row[0], len(row[1]["messages"])) for row in rows if len(row) == 2] == [(0, 1), (2, 9)]
+
+
+@pytest.mark.parametrize("claim", [-1, -(2**62), 0, 2**62])
+def test_a_row_group_may_claim_any_number_of_rows(claim):
+    """Three row groups, of which the footer says nonsense of the second."""
+    data = to_parquet(traces(3000), row_group_size=1001)
+    told = varint(claim, 2)
+    [length] = struct.unpack("<i", data[-8:-4])
+    footer = data[-8 - length : -8]
+    at = footer.rindex(varint(1001))  # the second row group's; the third has 998
+    footer = footer[:at] + told + footer[at + 2 :]
+    data = data[: -8 - length] + footer + struct.pack("<i", len(footer)) + b"PAR1"
+    rows = read(data)
+    assert rows[:1001] == expected(1001)
+    assert [row[1]["prompt"] for row in rows[-998:]] == [f"q{row}" for row in range(2002, 3000)]
+    numbers = [row[0] for row in rows if row[0] is not None]
+    assert numbers == sorted(set(numbers))
+    assert pa.array(numbers, pa.int64()).null_count == 0
 
 
 class Unplugged(io.BytesIO):
