@@ -4,7 +4,9 @@
 Arrow's own name for everything else.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -114,10 +116,20 @@ def _describe_values(values: Iterable[Any]) -> str:
         return "float"
     kind, most = max(by_kind.items(), key=lambda item: len(item[1]))
     if kind is list:
-        return f"list<{_describe_values(entry for value in most for entry in value)}>"
+        return f"list<{_describe_values(_typical_entries(most))}>"
     if kind is dict:
         return _object(key for value in most for key in value)
     return {str: "string"}.get(kind, kind.__name__)
+
+
+def _typical_entries(lists: Iterable[list[Any]]) -> Iterator[Any]:
+    """The entries of the lists that are like most: a list has one vote, however long it is."""
+    voters: dict[type, list[list[Any]]] = {}
+    for entries in lists:
+        kinds = Counter(type(entry) for entry in entries if entry is not None)
+        for kind, _ in kinds.most_common(1):
+            voters.setdefault(kind, []).append(entries)
+    return chain.from_iterable(max(voters.values(), key=len, default=[]))
 
 
 def _object(keys: Iterable[str]) -> str:

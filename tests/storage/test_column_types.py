@@ -74,6 +74,8 @@ def test_other_arrow_types(data_type, described):
         ([None, ["a"], []], "list<string>"),
         ([["a", 1, "b"], "broken"], "list<string>"),
         ([{"a": 1}, {"b": 1}], "{a, b}"),
+        ([[{"a": 1}], [False] * 9, [{"b": 1}]], "list<{a, b}>"),
+        ([["a"], ["b"], [None] * 9, [1] * 9], "list<string>"),
     ],
 )
 def test_a_few_broken_rows_do_not_hide_what_a_file_is(values, described):
