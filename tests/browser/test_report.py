@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
 
 from rdpt_ray.method.candidate import RoleScores
 from rdpt_ray.method.comparison import compare
@@ -42,46 +41,6 @@ HOSTILE = [
     "nul\0 esc\x1b lone \ud83d",
     "\u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627 <b>bold</b>",
 ]
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    quiet = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-    quiet += ["--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *quiet])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def open_page(browser, tmp_path):
-    """Open HTML as a file; the test fails if the page logs, throws or asks for anything."""
-    contexts, complaints = [], []
-
-    def opened(html, *, width=1280, theme="light"):
-        path = tmp_path / "index.html"
-        path.write_bytes(html.encode())
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=theme, offline=True
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-        page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
-        page.on("request", lambda request: asked.append(request.url))
-        asked = []
-        page.goto(path.as_uri())
-        page.wait_for_load_state("networkidle")
-        if asked != [path.as_uri()]:
-            complaints.append(f"requests: {asked}")
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 def add(summary, trace_id, teacher, student, distilled=None, *, selected=True, texts=None):
