@@ -163,20 +163,65 @@ def compare(
 @app.command()
 def report(
     run: RunArgument,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the report as Markdown on stdout.")
+    ] = False,
 ) -> None:
     """Show a finished run's outcome again and write its report anew; nothing is computed."""
     from rdpt_ray.publish.facts import RunFacts
     from rdpt_ray.publish.report import render_report
     from rdpt_ray.publish.terminal import print_outcome
+    from rdpt_ray.publish.viewer_traces import sample_traces
     from rdpt_ray.storage.files import open_root
     from rdpt_ray.storage.runs import REPORT, read_manifest
 
     root = open_root(run)
     manifest = read_manifest(root)
+    if markdown:
+        from rdpt_ray.publish.markdown import run_markdown
+
+        typer.echo(run_markdown(manifest))
+        return
     facts = RunFacts.from_dict(manifest["facts"])
     summary = Summary.from_dict(manifest["summary"])
-    root.write_bytes(REPORT, render_report(summary, facts).encode())
+    root.write_bytes(REPORT, render_report(summary, facts, sample_traces(root)).encode())
     print_outcome(Console(), summary, facts, root.show(REPORT))
+
+
+@app.command()
+def publish(
+    run: RunArgument,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="Keys of the config's section publish, for example rejected=true"),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(help="hf://datasets/ORG/NAME[@BRANCH], a folder, or any fsspec URI."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish a finished run as a dataset with its card and report, as one commit.
+
+    Where the same release is already, nothing is written. The run's own config says what is not said here.
+    A token for the Hub is taken from HF_TOKEN or from `hf auth login`.
+    """
+    from rdpt_ray.config import apply_override, parse_config
+    from rdpt_ray.publish.publishing import publish_run
+    from rdpt_ray.storage.files import open_root
+    from rdpt_ray.storage.runs import read_manifest
+
+    root = open_root(run)
+    tree = read_manifest(root)["config"]
+    for override in overrides or []:
+        apply_override(tree, f"publish.{override}")
+    if to is not None:
+        tree["publish"] = {**(tree.get("publish") or {}), "to": to}
+    config = parse_config(tree, where=f"publish {run}")
+    published = publish_run(root, config.publish, Console(stderr=True))
+    typer.echo(f"{published.url}\n{published.why}", err=as_json)
+    if as_json:
+        typer.echo(json.dumps(asdict(published), sort_keys=True))
 
 
 @app.command()

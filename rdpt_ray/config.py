@@ -25,6 +25,7 @@ from rdpt_ray.errors import ConfigError
 from rdpt_ray.method.divergence import DIVERGENCES
 from rdpt_ray.method.sentences import splitter_named
 from rdpt_ray.model_config import ModelConfig, Section
+from rdpt_ray.publish_config import PublishConfig
 from rdpt_ray.selection_config import (
     SelectionConfig,
     VerifyConfig,
@@ -186,6 +187,7 @@ class CurateConfig(Section):
     store: str = Field(min_length=1)
     """URI of the store: a local folder, s3://, gs:// or any fsspec file system."""
     report: ReportConfig = ReportConfig()
+    publish: PublishConfig = PublishConfig()
     verify: VerifyConfig | None = None
     """None: only what the input says of an answer counts."""
     drain_s: float = Field(default=100, ge=0)

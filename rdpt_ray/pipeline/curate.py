@@ -22,7 +22,7 @@ from rdpt_ray.pipeline.cluster import connected
 from rdpt_ray.pipeline.contamination import find_contaminated, load_evaluation_sets
 from rdpt_ray.pipeline.duplicates import find_duplicates
 from rdpt_ray.pipeline.eligible import passes_filters
-from rdpt_ray.pipeline.finish import Findings, Run, finish, found_finished
+from rdpt_ray.pipeline.finish import Findings, Run, finish, found_finished, publish
 from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.job import Job, ingest_input, open_job, parts_of, shown, working
 from rdpt_ray.pipeline.lineage import Kind
@@ -61,7 +61,7 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
     """
     job = open_job(config, kind)
     if job.is_finished:
-        return found_finished(job)
+        return publish(found_finished(job), job, console)
     check_job(job)
     console.print(
         f"run {job.run_id}: {shown(job.files)}, by {', '.join(job.models)}",
@@ -93,7 +93,7 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
         precision = check_precision(parts, _precision(job, selection.thresholds, session), console)
         summary = _select(buckets, within_budget(buckets, selection), session)
         check_outcome(job, summary)
-        return finish(
+        run = finish(
             job,
             session,
             Findings(
@@ -106,6 +106,7 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
                 damaged=damaged,
             ),
         )
+    return publish(run, job, console)
 
 
 def check_cluster(job: Job, console: Console) -> None:

@@ -1,8 +1,10 @@
 """The end of a run: its facts gathered, its report and, last of all, its manifest written."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from rich.console import Console
 
 from rdpt_ray.method.summary import Summary
 from rdpt_ray.pipeline.account import account
@@ -19,7 +21,10 @@ from rdpt_ray.publish.facts import (
     RunFacts,
     VerifyFacts,
 )
+from rdpt_ray.publish.publishing import publish_run
+from rdpt_ray.publish.release import Published
 from rdpt_ray.publish.report import render_report
+from rdpt_ray.publish.viewer_traces import sample_traces
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.runs import MANIFEST, REPORT, read_json, write_json
 from rdpt_ray.storage.sessions import sessions_of
@@ -33,6 +38,8 @@ class Run:
     report: str
     summary: Summary
     facts: RunFacts
+    published: Published | None = None
+    """None: the config does not say where to."""
 
     def to_json(self) -> dict[str, Any]:
         """The object that `--json` prints (docs/data.md)."""
@@ -47,6 +54,7 @@ class Run:
             "pruned": self.summary.pruned,
             "scored": {model.role: model.scored for model in self.facts.models},
             "reused": {model.role: model.reused for model in self.facts.models},
+            "published": None if self.published is None else asdict(self.published),
             "started": 1 if sessions is None else sessions.started,
             "read_again": 0 if sessions is None else sessions.read_again,
         }
@@ -102,7 +110,8 @@ def finish(job: Job, session: AtWork, found: Findings) -> Run:
         sessions=account(sessions, found.damaged),
         versions=versions(),
     )
-    job.store.write_bytes(f"{job.folder}/{REPORT}", render_report(summary, facts).encode())
+    page = render_report(summary, facts, sample_traces(job.store.inside(job.folder)))
+    job.store.write_bytes(f"{job.folder}/{REPORT}", page.encode())
     write_json(job.store, f"{job.folder}/{MANIFEST}", manifest(job, facts, summary, sessions))
     return _run(job.store, job.folder, summary, facts)
 
@@ -122,6 +131,15 @@ def _rounding(job: Job) -> str | None:
         and (model.engine != "transformers" or model.dtype != "float32" or model.pool.num_gpus)
     ]
     return "; ".join(inexact) or None
+
+
+def publish(run: Run, job: Job, console: Console) -> Run:
+    """Publish a complete run, if its config says where to; a release that is there already is left alone."""
+    if job.config.publish.to is None:
+        return run
+    published = publish_run(job.store.inside(job.folder), job.config.publish, console)
+    console.print(f"published: {published.url}: {published.why}", highlight=False, markup=False)
+    return replace(run, published=published)
 
 
 def found_finished(job: Job) -> Run:

@@ -53,6 +53,10 @@ class Root:
         """The full path of a name, without protocol."""
         return f"{fsspec.core.url_to_fs(self.uri)[1].rstrip('/')}/{name}"
 
+    def inside(self, folder: str) -> "Root":
+        """A folder of this one as a root of its own."""
+        return Root(f"{self.uri.rstrip('/')}/{folder}", self.patience_s)
+
     def show(self, name: str) -> str:
         """The full URI of a name, for people: without a login."""
         return f"{public_uri(self.uri).rstrip('/')}/{name}"
