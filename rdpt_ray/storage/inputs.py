@@ -14,10 +14,12 @@ from rdpt_ray.storage.columns import check_schema, resolve_columns
 from rdpt_ray.storage.faults import Fault
 from rdpt_ray.storage.hub import Pinned, pinned
 from rdpt_ray.storage.input_spec import InputSpec
+from rdpt_ray.storage.listing import infos_below
 from rdpt_ray.storage.read_parquet import open_parquet
 from rdpt_ray.storage.reading import choose_reading, recognises
 from rdpt_ray.storage.recognise import explain_unknown, lacking
 from rdpt_ray.storage.remote import remote_faults, said
+from rdpt_ray.storage.retrying import PATIENCE_S, patiently
 from rdpt_ray.storage.sources import (
     Compression,
     Format,
@@ -122,7 +124,9 @@ def _expand(root: str, configured: str) -> dict[str, dict[str, Any]]:
     shown = _without_secrets(root)
     try:
         fs, path = fsspec.core.url_to_fs(root)
-        kind, found = _look_up(fs, path)
+        kind, found = patiently(
+            lambda: _look_up(fs, path), PATIENCE_S, f"{shown}: cannot be listed"
+        )
     except (*remote_faults(), ValueError, ImportError) as error:
         reason = said(error).replace(root, shown)
         raise InputError(f"input.path: {shown} cannot be listed: {reason}") from error
@@ -155,7 +159,7 @@ def _look_up(fs: Any, path: str) -> tuple[str, dict[str, dict[str, Any]]]:
     else:
         kind, found = info["type"], {path: info}
         if kind == "directory":
-            found = fs.find(path, detail=True)
+            found = infos_below(fs, path)
     return kind, found
 
 

@@ -26,6 +26,13 @@ def files_below(fs: Any, folder: str) -> Iterator[str]:
     return _found(fs, folder)
 
 
+def infos_below(fs: Any, folder: str) -> dict[str, dict[str, Any]]:
+    """The same, with what the file system says of each file."""
+    if isinstance(fs, LocalFileSystem) or _walks_blindly(fs):
+        return {path: fs.info(path) for path in files_below(fs, folder)}
+    return fs.find(folder, detail=True)
+
+
 def _walked(folder: str) -> Iterator[str]:
     for path, _, files in os.walk(folder, onerror=_unless_gone, followlinks=True):
         yield from (os.path.join(path, name) for name in files)

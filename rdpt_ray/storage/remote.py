@@ -48,10 +48,10 @@ _STATUS_MAY_PASS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 509})
 """409 is S3's answer to writers in each other's way."""
 
 _ERRNO_MAY_PASS = frozenset(
-    {errno.ESTALE, errno.EAGAIN, errno.EBUSY, errno.EREMOTEIO, errno.ENETDOWN, errno.ENETUNREACH}
-    | {errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETRESET, errno.ETIMEDOUT}
+    {errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT, errno.ENETDOWN, errno.ENETUNREACH}
+    | {errno.ENETRESET, errno.EHOSTDOWN, errno.EHOSTUNREACH}
 )
-"""A network file system whose server restarts; s3fs says 500 and 503 with these as well."""
+"""A network file system whose server restarts. Not EBUSY: so s3fs says that an object has changed."""
 
 _SIGNED = re.compile(r"(https?://)(?:[^\s/@]*@)?([^\s?#'\"]*)[?#][^\s'\")]*")
 _LOGIN = re.compile(r"(\w+://)[^\s/@]+@")

@@ -18,6 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from rdpt_ray.errors import InputError
 from rdpt_ray.storage.remote import reading, remote_faults, said
+from rdpt_ray.storage.retrying import PATIENCE_S, patiently
 from rdpt_ray.storage.stamps import content_tag, fresh_info, local_stamp, stamp, stamp_of
 
 Format = Literal["parquet", "jsonl"]
@@ -72,9 +73,10 @@ class Source:
 
     closed = False
 
-    def __init__(self, stream: Any, uri: str) -> None:
+    def __init__(self, stream: Any, uri: str, patience_s: float = 0.0) -> None:
         self._stream = stream
         self._uri = uri
+        self._patience_s = patience_s
         self._failure: OSError | None = None
         self._digest = hashlib.sha256()
         self._is_straight, self._is_ended = True, False
@@ -82,7 +84,7 @@ class Source:
     def read(self, size: int = -1) -> bytes:
         """Read up to `size` bytes."""
         try:
-            data = self._stream.read(size)
+            data = self._read(size)
         except OSError as error:
             self._failure = error
             raise
@@ -93,6 +95,19 @@ class Source:
             self._digest.update(data)
             self._is_ended = size < 0 or (size > 0 and not data)
         return data
+
+    def _read(self, size: int) -> bytes:
+        """What can go back to where it was is asked again while it may yet answer."""
+        if not (self._patience_s and self._stream.seekable()):
+            return self._stream.read(size)
+        place = self._stream.tell()
+
+        def read() -> bytes:
+            if self._stream.tell() != place:
+                self._stream.seek(place)
+            return self._stream.read(size)
+
+        return patiently(read, self._patience_s, f"{self._uri}: cannot be read")
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move to an offset."""
@@ -136,10 +151,14 @@ def open_input(file: InputFile) -> Iterator[Source]:
             or when the block ends.
     """
     fs = fsspec.core.url_to_fs(file.root)[0]
-    try:
+
+    def look_and_open() -> tuple[dict[str, Any], Any]:
         # A commit of a repository holds the same for ever, so what is remembered of it is true.
         info = fs.info(file.path) if file.revision else fresh_info(fs, file.path)
-        stream = fs.open(file.path, "rb", **reading(fs, file.format))
+        return info, fs.open(file.path, "rb", **reading(fs, file.format))
+
+    try:
+        info, stream = patiently(look_and_open, PATIENCE_S, f"{file.uri}: cannot be opened")
     except remote_faults() as error:
         reason = said(error).replace(file.path, file.uri)  # the path may hold a signature
         raise InputError(
@@ -150,7 +169,7 @@ def open_input(file: InputFile) -> Iterator[Source]:
         begun = _opened_stamp(fs, stream, info)
         if not _is_as_listed(file, info, begun):
             raise _changed(file, "since it was listed")
-        source = Source(stream, file.uri)
+        source = Source(stream, file.uri, PATIENCE_S)
         yield source
         read = source.sha256()
         if read is not None and file.tag.startswith(_SHA256) and read != file.tag:
@@ -184,7 +203,8 @@ def _is_as_listed(file: InputFile, info: dict[str, Any], begun: str) -> bool:
 
 def _stamp_now(fs: Any, file: InputFile) -> str:
     try:
-        return stamp(fs, file.path)
+        doing = f"{file.uri}: cannot be looked at"
+        return patiently(lambda: stamp(fs, file.path), PATIENCE_S, doing)
     except FileNotFoundError as error:
         raise _changed(file, "while it was read: it is gone") from error
     except remote_faults() as error:
@@ -211,11 +231,17 @@ def hash_content(root: str, path: str, uri: str) -> tuple[int, str, str]:
         InputError: if it cannot be read, or changes meanwhile.
     """
     fs = fsspec.core.url_to_fs(root)[0]
-    try:
+
+    def hash_between_stamps() -> tuple[str, int, str, str]:
         before = stamp(fs, path)
         with fs.open(path, "rb") as stream:
             size, digest = _hash(stream)
-        after = stamp(fs, path)
+        return before, size, digest, stamp(fs, path)
+
+    try:
+        before, size, digest, after = patiently(
+            hash_between_stamps, PATIENCE_S, f"{uri}: cannot be read"
+        )
     except remote_faults() as error:
         reason = said(error).replace(path, uri)
         raise InputError(f"{uri}: cannot be read: {reason}") from error

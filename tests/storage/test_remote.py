@@ -10,6 +10,7 @@ import pytest
 import requests
 from huggingface_hub.errors import HfHubHTTPError
 from s3fs.errors import translate_boto_error
+from s3fs.utils import FileExpired
 
 from rdpt_ray.errors import StoreError
 from rdpt_ray.storage.remote import http_status, is_precondition, may_pass
@@ -96,6 +97,7 @@ def test_lost_connections_may_come_back(error):
         PermissionError(errno.EACCES, "Permission denied"),
         OSError(errno.ENOSPC, "No space left on device"),
         botocore.exceptions.NoCredentialsError(),
+        FileExpired("b/k", "etag"),  # an object that has changed
         OSError("Forbidden: b/o"),
         ValueError("a bug"),
     ],
