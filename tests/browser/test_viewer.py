@@ -392,7 +392,9 @@ def test_arrows_move_between_sentences_and_tell_their_probabilities(viewer):
     page.keyboard.press("t")
     page.keyboard.press("T")
     assert focused(page) == "Sentence 1 is T."
-    assert page.locator(".candidate .response [tabindex='0']").count() == 3, "one stop for Tab per text"
+    assert page.locator(".candidate .response [tabindex='0']").count() == 3, (
+        "one stop for Tab per text"
+    )
 
 
 def test_enter_pins_and_escape_unpins(viewer):
