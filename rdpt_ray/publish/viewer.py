@@ -97,9 +97,18 @@ def viewer_data(traces: ViewerTraces, facts: RunFacts) -> dict[str, Any]:
         "policy": shorten(facts.policy or "", 60),
         "beta": facts.beta if facts.divergence == "prob_difference" else None,
         "roles": roles,
-        "classes": [[LETTERS[name], name.capitalize()] for name in ORDER[facts.kind]],
+        "classes": [[LETTERS[name], name.capitalize()] for name in _classes(traces, facts)],
         "prompts": [_prompt(prompt, facts, is_all=traces.is_all) for prompt in traces.prompts],
     }
+
+
+def _classes(traces: ViewerTraces, facts: RunFacts) -> list[str]:
+    """The classes of the kind of run, in their order, and any other that a sentence has."""
+    order = ORDER[facts.kind]
+    found = {
+        name for prompt in traces.prompts for trace in prompt.traces for name, _ in trace.tally
+    }
+    return [*order, *sorted(found & LETTERS.keys() - set(order))]
 
 
 def _prompt(prompt: ViewerPrompt, facts: RunFacts, *, is_all: bool) -> dict[str, Any]:
