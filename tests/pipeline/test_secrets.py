@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 import yaml
@@ -16,16 +18,21 @@ RAY = "CANARY-ray-token-".ljust(64, "c")
 CANARY = b"CANARY"
 
 
+@pytest.fixture
+def ray_folder():
+    """Where Ray leaves its logs; a socket's path has at most 107 characters."""
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_no_secret_is_written_anywhere(tmp_path):
+def test_no_secret_is_written_anywhere(tmp_path, ray_folder):
     """The S3 login is a part of the store's own options; the others are in the environment."""
     tree = config_tree(tmp_path, rows=miniature_rows(0, 24))
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(tree))
-    temporary = tmp_path / "ray"
-    temporary.mkdir()
     with running_s3() as server:
         client = server.client()
         client.create_bucket(Bucket="rdpt")
@@ -34,7 +41,7 @@ def test_no_secret_is_written_anywhere(tmp_path):
             "HF_TOKEN": HUB,
             "OPENAI_API_KEY": KEY,
             "RAY_AUTH_TOKEN": RAY,
-            "RAY_TMPDIR": str(temporary),
+            "RAY_TMPDIR": str(ray_folder),
             "AWS_SECRET_ACCESS_KEY": "CANARY-aws-secret",
         }
         told = subprocess.run(
@@ -53,7 +60,7 @@ def test_no_secret_is_written_anywhere(tmp_path):
     assert any(name.endswith("manifest.json") for name in written)
     assert any("/sessions/" in name for name in written)
     written |= {"stdout": told.stdout, "stderr": told.stderr}
-    logs = [path for path in temporary.rglob("*") if path.is_file() and not path.is_symlink()]
+    logs = [path for path in ray_folder.rglob("*") if path.is_file() and not path.is_symlink()]
     assert logs, "Ray left nothing to look at"
     written |= {str(path): path.read_bytes() for path in logs}
     assert [name for name, content in written.items() if CANARY in content] == []
