@@ -19,7 +19,7 @@ from rdpt_ray.storage.read_parquet import open_parquet
 from rdpt_ray.storage.reading import choose_reading, recognises
 from rdpt_ray.storage.recognise import explain_unknown, lacking
 from rdpt_ray.storage.remote import remote_faults, said
-from rdpt_ray.storage.retrying import PATIENCE_S, patiently
+from rdpt_ray.storage.retrying import patiently
 from rdpt_ray.storage.sources import (
     Compression,
     Format,
@@ -28,6 +28,9 @@ from rdpt_ray.storage.sources import (
     open_input,
 )
 from rdpt_ray.storage.stamps import content_tag
+
+_PATIENCE_S = 20.0
+"""For listing: a job that has not begun loses nothing by ending, and an address may be mistyped."""
 
 _FORMATS: dict[str, Format] = {
     ".parquet": "parquet",
@@ -125,7 +128,7 @@ def _expand(root: str, configured: str) -> dict[str, dict[str, Any]]:
     try:
         fs, path = fsspec.core.url_to_fs(root)
         kind, found = patiently(
-            lambda: _look_up(fs, path), PATIENCE_S, f"{shown}: cannot be listed"
+            lambda: _look_up(fs, path), _PATIENCE_S, f"{shown}: cannot be listed"
         )
     except (*remote_faults(), ValueError, ImportError) as error:
         reason = said(error).replace(root, shown)
