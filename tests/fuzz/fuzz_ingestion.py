@@ -5,7 +5,9 @@
 `test_coverage_guided.py` runs it with seeds, limits and a count; alone it runs until something breaks.
 """
 
+import ctypes
 import gzip
+import os
 import resource
 import sys
 
@@ -80,6 +82,10 @@ def address_space():
         return int(file.read().split()[0]) * resource.getpagesize()
 
 
+LEAVE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: os._exit(0))
+"""Called after libFuzzer's own handler, which has left by then if a case broke something."""
+
+
 def main():
     target = TARGETS[sys.argv.pop(1)]
 
@@ -90,6 +96,8 @@ def main():
     atheris.Setup(sys.argv, one)
     bound = address_space() + MAX_GROWTH_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (bound, resource.RLIM_INFINITY))
+    # libFuzzer leaves by exit() with Python's lock held, for which Arrow's threads then wait for ever.
+    ctypes.CDLL(None)["__cxa_atexit"](LEAVE, None, None)
     atheris.Fuzz()
 
 
