@@ -32,7 +32,7 @@ from rdpt_ray.storage.files import public_uri
 
 __all__ = ["RunFacts", "render_report"]
 
-CARDS_BESIDE_VIEWER = 0.22
+CARDS_BESIDE_VIEWER = 0.15
 """What the cards may take of their usual size where there is a viewer, which needs the room."""
 
 MAX_INPUTS = 20

@@ -20,7 +20,7 @@ from rdpt_ray.method.summary import UNSCORED, Summary
 from rdpt_ray.publish.facts import RunFacts
 from rdpt_ray.publish.palette import ORDER
 from rdpt_ray.publish.untrusted import shorten
-from rdpt_ray.publish.viewer_cut import ShownSentence, json_text
+from rdpt_ray.publish.viewer_cut import hundredths, json_text
 from rdpt_ray.publish.viewer_prompts import ViewerPrompt, ViewerTrace, ViewerTraces
 from rdpt_ray.publish.viewer_words import stratum_words, why
 
@@ -146,7 +146,7 @@ def _trace(trace: ViewerTrace, prompt: ViewerPrompt, facts: RunFacts) -> dict[st
         tally={LETTERS.get(name, "U"): count for name, count in trace.tally},
         classes="".join(LETTERS.get(each.name, "U") for each in sentences),
         probs={
-            role: [_hundredths(each, at) for each in sentences]
+            role: [hundredths(each.probs[at]) for each in sentences]
             for at, role in enumerate(trace.roles)
         },
         gap=None if gap is None else [gap.after, gap.sentences, gap.chars],
@@ -156,8 +156,3 @@ def _trace(trace: ViewerTrace, prompt: ViewerPrompt, facts: RunFacts) -> dict[st
 def _told(**values: Any) -> dict[str, Any]:
     """Without what is empty: the page is full of these."""
     return {name: value for name, value in values.items() if value not in (None, "", [], {})}
-
-
-def _hundredths(sentence: ShownSentence, role: int) -> int | None:
-    prob = sentence.probs[role]
-    return None if prob is None else round(100 * prob)

@@ -36,7 +36,7 @@ class ShownSentence:
     probs: tuple[float | None, ...]
     """One per role."""
     num_bytes: int
-    """At most what it takes in the page: text, class, one number of two decimals per role."""
+    """At most what it takes in the page: text, class, one number per role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,16 @@ def text_bytes(text: str) -> int:
     return len(encode_basestring(text).encode()) + 5 * marks + 3 * lines
 
 
+def hundredths(prob: float | None) -> int | None:
+    """A probability as the page holds it."""
+    return None if prob is None else round(100 * prob)
+
+
+def _probs_bytes(probs: Sequence[float | None]) -> int:
+    """At most what they take, with a comma behind each: "100," or "null,"."""
+    return 4 * len(probs) + probs.count(None)
+
+
 def shown_text(
     response: str,
     spans: Sequence[tuple[int, int]],
@@ -92,14 +102,15 @@ def shown_text(
     def sentence(index: int) -> ShownSentence:
         start, end = spans[index]
         text, left_out = clip(response[start:end], min(MAX_SENTENCE_CHARS, max(max_bytes // 4, 40)))
+        shown = tuple(values[index] for values in probs)
         return ShownSentence(
             number=index + 1,
             num_chars=end - start,
             text=text,
             left_out=left_out,
             name=names[index],
-            probs=tuple(values[index] for values in probs),
-            num_bytes=text_bytes(text) + 3 + 5 * len(probs) + (24 if left_out else 0),
+            probs=shown,
+            num_bytes=2 + text_bytes(text) + _probs_bytes(shown) + (24 if left_out else 0),
         )
 
     head: list[ShownSentence] = []
@@ -112,7 +123,7 @@ def shown_text(
             break
     else:
         return ShownText(tuple(head))
-    head = list(_fitting(head, int(HEAD_SHARE * max_bytes)))
+    head = list(_fitting(head, round(HEAD_SHARE * max_bytes)))
     left = max_bytes - sum(each.num_bytes for each in head)
     backwards = (sentence(index) for index in reversed(range(len(head), len(spans))))
     tail = list(_fitting(backwards, left))[::-1]
@@ -144,7 +155,7 @@ def cut_text(shown: ShownText, max_bytes: int) -> ShownText:
         return shown
     gap = shown.gap or Gap(len(shown.sentences), 0, 0)
     before, after = shown.sentences[: gap.after], shown.sentences[gap.after :]
-    head = list(_fitting(before, int(HEAD_SHARE * max_bytes)))
+    head = list(_fitting(before, round(HEAD_SHARE * max_bytes)))
     left = max_bytes - sum(each.num_bytes for each in head)
     pool = after if shown.gap else before[len(head) :]
     tail = list(_fitting(reversed(pool), left))[::-1]

@@ -28,7 +28,7 @@ from rdpt_ray.publish.viewer_prompts import (
 from rdpt_ray.publish.viewer_sample import Draw, PromptFacts
 from rdpt_ray.storage.files import Root
 
-MAX_BYTES = 3_400_000
+MAX_BYTES = 3_700_000
 """What the viewer takes of the page's 5 MB."""
 
 MAX_LOOKED_AT = 200_000
@@ -36,7 +36,7 @@ MAX_LOOKED_AT = 200_000
 a larger run are as good a sample as any."""
 
 TRACE_BYTES = 60_000
-"""One trace takes at most this."""
+"""One trace takes at most this, and at most eight times what each would have if all had the same."""
 
 SAMPLED_TRACE_BYTES = 12_000
 """The same where not all traces are shown: rather more of each than more of them."""
@@ -70,7 +70,9 @@ def sample_traces(
     by_bucket: dict[str, list[str]] = {}
     for prompt_id, (_, facts) in chosen.items():
         by_bucket.setdefault(facts.bucket, []).append(prompt_id)
-    max_trace_bytes = TRACE_BYTES if is_all else SAMPLED_TRACE_BYTES
+    num_shown = sum(facts.num_shown for _, facts in chosen.values())
+    even_share = max_bytes // max(num_shown, 1)
+    max_trace_bytes = min(TRACE_BYTES, 8 * even_share) if is_all else SAMPLED_TRACE_BYTES
     read = {
         group[0]["prompt_id"]: prompt_of_rows(
             group, chosen[group[0]["prompt_id"]][0], max_trace_bytes

@@ -34,9 +34,8 @@ def test_a_short_text_is_shown_whole():
 
 def test_a_long_text_keeps_its_beginning_and_its_end():
     texts = [f"{number:06}." for number in range(1_000)]
-    found = shown(
-        texts, 1_700
-    )  # 17 bytes a sentence: text 7, its quotes 2, 3 between, 5 for a number
+    # 15 bytes a sentence: text 7, its quotes 2, a comma, a class, 4 for a number.
+    found = shown(texts, 1_500)
     numbers = [each.number for each in found.sentences]
     assert numbers == [*range(1, 71), *range(971, 1001)]
     assert found.gap == Gap(after=70, sentences=900, chars=6_300)
