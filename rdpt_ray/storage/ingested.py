@@ -1,5 +1,6 @@
 """One input file -> tables of canonical traces and faults, one row per candidate of an input row."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from operator import index
@@ -42,8 +43,10 @@ _SPLITTER_ERRORS = (
     LookupError,
     NameError,
     RuntimeError,
+    StopIteration,
     TypeError,
     ValueError,
+    re.error,
 )
 """What a splitter's own mistake over one text looks like. Others (no memory, a file that is not there) are
 not the text's fault and end the task."""
