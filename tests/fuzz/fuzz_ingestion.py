@@ -17,7 +17,7 @@ import zstandard
 with atheris.instrument_imports(include=["rdpt_ray.storage", "rdpt_ray.method"]):
     from tests.fuzz import hostile
     from tests.fuzz.whole_path import Case, check
-from tests.storage.dataset_rows import DATASETS
+    from tests.storage.dataset_rows import DATASETS
 
 MAX_GROWTH_BYTES = 4 << 30
 LAYOUTS = list(DATASETS)

@@ -11,15 +11,40 @@ import pyarrow.parquet as pq
 import zstandard
 
 from rdpt_ray.storage.layouts import LAYOUTS
-from tests.fuzz.hostile import PIECES
+from tests.fuzz import hostile
 from tests.storage.dataset_rows import DATASETS
+
+NUM_ROLLED = 60
+MAX_SEED_BYTES = 6000
+
+
+class Rolled:
+    """Choices by dice."""
+
+    def __init__(self, seed):
+        self._dice = random.Random(seed)
+
+    def whole(self, low, high):
+        return self._dice.randint(low, high)
+
+    def chars(self):
+        return "".join(chr(self._dice.randrange(0x3000)) for _ in range(self.whole(0, 20)))
+
+    def raw(self):
+        return self._dice.randbytes(self.whole(0, 20))
 
 
 def seeds(target):
     """File contents for one of the targets of `fuzz_ingestion`."""
     if target in ("rows", "tables"):
-        return [random.Random(seed).randbytes(400) for seed in range(60)]
+        return [random.Random(seed).randbytes(400) for seed in range(NUM_ROLLED)]
     found = []
+    for seed in range(NUM_ROLLED):
+        make = hostile.parquet if target == "pages" else hostile.jsonl
+        case = make(Rolled(seed))
+        data = case.lines if target == "lines" else case.data
+        if data and len(data) < MAX_SEED_BYTES:
+            found.append(bytes([seed]) + data)
     for number, (row, _) in enumerate(DATASETS.values()):
         text = json.dumps(row).encode() + b"\n"
         if target == "lines":
@@ -52,7 +77,7 @@ def words():
     keys = ("role", "content", "from", "value", "info", "thinking", "reasoning_content")
     roles = ("user", "human", "assistant", "gpt", "system", "developer", "tool")
     texts = [f'"{word}"' for word in sorted({*columns, *keys, *roles})]
-    texts += [json.dumps(piece)[1:-1] for piece in PIECES]
+    texts += [json.dumps(piece)[1:-1] for piece in hostile.PIECES]
     texts += ["null", "true", "NaN", "1e999", "\\ud800", "PAR1"]
     lines = []
     for number, text in enumerate(texts):
