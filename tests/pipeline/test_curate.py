@@ -107,6 +107,7 @@ def test_provenance_follows_the_stored_scores(small_run):
     assert {"TEACHER", "COMMON"} <= seen
 
 
+@pytest.mark.slow
 def test_another_threshold_or_policy_scores_nothing(small_run):
     tree, good, _ = small_run
     for change in ({"thresholds": {"beta": 0.15}}, {"selection": {"policy": "longest"}}):
@@ -126,6 +127,7 @@ def test_a_finished_run_is_found_again(small_run):
     }
 
 
+@pytest.mark.slow
 def test_tables_are_byte_identical_whatever_the_pool_and_the_input_order(small_run, tmp_path):
     tree, good, done = small_run
     single = {**tree, "store": str(tmp_path / "store")}
@@ -140,6 +142,7 @@ def test_tables_are_byte_identical_whatever_the_pool_and_the_input_order(small_r
     }
 
 
+@pytest.mark.slow
 def test_grown_input_scores_only_what_is_new(ray_cluster, tmp_path):
     rows = miniature_rows(0, 44)
     tree = config_tree(tmp_path, rows=rows[:30])
@@ -187,6 +190,7 @@ def test_a_trace_that_a_model_cannot_score_is_quarantined_alone(ray_cluster, tmp
     assert done.summary.selected + done.summary.rejected == len(rows)
 
 
+@pytest.mark.slow
 def test_a_model_that_gives_nan_selects_nothing_and_says_why(ray_cluster, tmp_path):
     from safetensors.torch import load_file, save_file
 
