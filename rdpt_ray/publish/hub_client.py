@@ -4,11 +4,15 @@ A token comes from the environment or from where `hf auth login` keeps it, and i
 the client itself. What is told of it is where it came from.
 """
 
+import email.utils
 import logging
 import os
+import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from huggingface_hub import HfApi, constants, get_token
@@ -20,6 +24,7 @@ from huggingface_hub.utils import (
 )
 
 from rdpt_ray import __version__
+from rdpt_ray.errors import PublishError
 from rdpt_ray.storage.printable import printable
 from rdpt_ray.storage.remote import said
 
@@ -33,6 +38,8 @@ _LOGS = (
     "httpcore.http2",
 )
 """They tell the addresses that are asked, signed ones too, and what the Hub says of a token."""
+
+_RATE_LIMIT = re.compile(r"\br\s*=\s*0\s*;\s*t\s*=\s*(\d+)")
 
 _sent: set[str] = set()
 """Tokens that went to the Hub from here: it may repeat one when it refuses it."""
@@ -66,11 +73,10 @@ def shown(problem: Exception | str) -> str:
 
 
 @contextmanager
-def careful_client(answer_s: float, *, progress: bool) -> Iterator[None]:
-    """Give up on a Hub that is silent for so long, and show nothing secret, until the block ends.
+def careful_client(*, progress: bool) -> Iterator[None]:
+    """Show nothing secret until the block ends, and take back what was asked of the client in it.
 
     Args:
-        answer_s: Between two bytes of an answer; by default the client waits for ever.
         progress: Whether bars may be drawn.
     """
     for name in _LOGS:
@@ -79,27 +85,46 @@ def careful_client(answer_s: float, *, progress: bool) -> Iterator[None]:
     if quiet:
         disable_progress_bars()
     try:
-        limit_silence(answer_s)
         yield
     finally:
-        limit_silence(None)
+        _hook()
         if quiet:
             enable_progress_bars()
 
 
-def limit_silence(answer_s: float | None) -> None:
-    """Set how long the client waits for an answer; it may have made itself a new session since.
+def limit_client(answer_s: float, until: float) -> None:
+    """Make the client give up on a Hub that is silent, or asks it to come back too late.
 
-    Most of its functions ask to wait for ever, whatever the session says, so each request is changed.
+    Most of its functions wait for ever for an answer, and as long as the Hub likes before they ask again,
+    whatever its session says; so each request and each answer is looked at. It may have made itself a new
+    session since the last time.
+
+    Args:
+        answer_s: How long the Hub may be silent.
+        until: Of `time.monotonic()`; nobody waits beyond.
     """
-    session = get_session()
-    hooks = [hook for hook in session.event_hooks["request"] if not isinstance(hook, _Limit)]
-    limits = [] if answer_s is None else [_Limit(answer_s)]
-    session.event_hooks = {**session.event_hooks, "request": [*hooks, *limits]}
+    _hook(_Requests(answer_s), _Answers(until))
+
+
+def asked_s(response: Any) -> float | None:
+    """Seconds that an answer asks to wait, in one of the three ways of saying so."""
+    after = str(response.headers.get("Retry-After", "")).strip()
+    if after.isdigit():
+        return float(after)
+    if after:
+        try:
+            date = email.utils.parsedate_to_datetime(after)
+        except ValueError:
+            return None
+        return max(0.0, (date.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    limit = _RATE_LIMIT.search(str(response.headers.get("RateLimit", "")))
+    if limit and response.status_code == 429:  # each answer has the header
+        return float(limit[1]) + 1  # it counts in whole seconds
+    return None
 
 
 @dataclass(frozen=True, slots=True)
-class _Limit:
+class _Requests:
     """Is called with each request before it is sent."""
 
     answer_s: float
@@ -109,6 +134,33 @@ class _Limit:
             _sent.add(token)
         waits = ("connect", "read", "write", "pool")
         request.extensions["timeout"] = dict.fromkeys(waits, self.answer_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """Is called with each answer before it is read."""
+
+    until: float
+
+    def __call__(self, response: Any) -> None:
+        wait_s = asked_s(response) if response.status_code >= 400 else None
+        if wait_s is not None and time.monotonic() + wait_s > self.until:
+            raise PublishError(
+                f"not published: the Hub answers with status {response.status_code} and asks to wait"
+                f" {wait_s:,.0f} s; publish again later"
+            )
+
+
+def _hook(requests: _Requests | None = None, answers: _Answers | None = None) -> None:
+    """Put these into the client's session, in the place of those before."""
+    session = get_session()
+    session.event_hooks = {
+        name: [
+            hook for hook in session.event_hooks[name] if not isinstance(hook, _Requests | _Answers)
+        ]
+        + ([new] if new else [])
+        for name, new in (("request", requests), ("response", answers))
+    }
 
 
 def _conceal(record: logging.LogRecord) -> bool:

@@ -56,7 +56,7 @@ def publish_to_hub(
             unless the words say so.
     """
     api, sent = hub_api(), Sent()
-    with careful_client(patience.answer_s, progress=console.is_terminal):
+    with careful_client(progress=console.is_terminal):
         return persevere(lambda: _publish(api, release, target, console, sent), target, patience)
 
 

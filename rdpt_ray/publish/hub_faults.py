@@ -4,22 +4,19 @@ The client itself asks six times where that does no harm (questions and uploads)
 once, as a commit, and for a Hub that is gone for longer.
 """
 
-import email.utils
 import itertools
 import logging
 import random
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from huggingface_hub import errors
 from huggingface_hub.errors import GatedRepoError, HFValidationError, OfflineModeIsEnabled
 
 from rdpt_ray.errors import PublishError, RdptError
-from rdpt_ray.publish.hub_client import credential_source, limit_silence, shown
+from rdpt_ray.publish.hub_client import asked_s, credential_source, limit_client, shown
 from rdpt_ray.publish.hub_target import HubTarget
 from rdpt_ray.storage.remote import http_status, remote_faults
 
@@ -34,7 +31,6 @@ _MAY_PASS = frozenset({408, 409, 412, 425, 429})
 _MOVED = (errors.EntryNotFoundError, errors.RevisionNotFoundError)
 """Of what was there a moment ago: another look will tell."""
 
-_RATE_LIMIT = re.compile(r"\br\s*=\s*0\s*;\s*t\s*=\s*(\d+)")
 _random = random.SystemRandom()  # of its own: a job's seeded numbers stay as they are
 
 
@@ -46,7 +42,7 @@ class Patience:
     first_wait_s: float = 1.0
     """Before the second try, and twice as long each time."""
     total_s: float = 1800.0
-    """No try begins later than this after the first. What the client itself waits comes on top."""
+    """No try begins later than this after the first, and no wait ends later."""
     answer_s: float = 120.0
     """How long the Hub may be silent."""
 
@@ -67,7 +63,7 @@ def persevere(act: Callable[[], Result], target: HubTarget, patience: Patience) 
     """
     end = time.monotonic() + patience.total_s
     for number in itertools.count(1):
-        limit_silence(patience.answer_s)
+        limit_client(patience.answer_s, end)
         try:
             return act()
         except RdptError:
@@ -145,28 +141,11 @@ def _token() -> str:
 def _wait_s(error: Exception, number: int, patience: Patience) -> float:
     """What the Hub asks for; else twice as long each time, and never in step with another publisher."""
     for one in _causes(error):
-        if (asked := _asked_s(getattr(one, "response", None))) is not None:
+        response = getattr(one, "response", None)
+        if response is not None and (asked := asked_s(response)) is not None:
             return asked + _random.uniform(0, patience.first_wait_s)
     longest = min(_LONGEST_WAIT_S, patience.first_wait_s * 2 ** (number - 1))
     return _random.uniform(longest / 2, longest)
-
-
-def _asked_s(response: Any) -> float | None:
-    """Seconds that an answer asks to wait, in one of the three ways of saying so."""
-    headers = getattr(response, "headers", None) or {}
-    after = str(headers.get("Retry-After", "")).strip()
-    if after.isdigit():
-        return float(after)
-    if after:
-        try:
-            date = email.utils.parsedate_to_datetime(after)
-        except ValueError:
-            return None
-        return max(0.0, (date.astimezone(UTC) - datetime.now(UTC)).total_seconds())
-    limit = _RATE_LIMIT.search(str(headers.get("RateLimit", "")))
-    if limit and response.status_code == 429:  # each answer has the header
-        return float(limit[1]) + 1  # it counts in whole seconds
-    return None
 
 
 def _told(error: Exception) -> str:

@@ -184,18 +184,37 @@ def test_the_hub_is_asked_again_when_it_says_so(hub, releases, headers, least):
     assert shown(hub) == content_of(releases[1])
 
 
-def test_a_wait_that_is_too_long_is_told_instead(hub, releases):
+@pytest.mark.parametrize("place", ["commit", "preupload", "listing"])
+@pytest.mark.parametrize("headers", [{"Retry-After": "3600"}, {"RateLimit": '"api";r=0;t=3599'}])
+def test_a_wait_that_is_too_long_is_told_instead(hub, releases, headers, place):
     publish(releases[0])
     began = time.monotonic()
     with (
-        hub.failing(refused_once({"Retry-After": "3600"})),
-        pytest.raises(
-            PublishError, match=r"within 60 s, and the next try would be in 3600 s: .*429"
-        ),
+        hub.failing(Fault("429", *PLACES[place], headers=headers)),
+        pytest.raises(PublishError, match="status 429 and asks to wait 3,600 s"),
     ):
         publish(releases[1])
     assert time.monotonic() - began < 20
     assert shown(hub) == content_of(releases[0])
+
+
+def test_uploads_are_not_kept_waiting_for_too_long_either(hub, releases):
+    publish(releases[0])
+    with (
+        hub.failing(Fault("503", *PLACES["put"], headers={"Retry-After": "3600"}, times=ALWAYS)),
+        pytest.raises(PublishError, match="asks to wait 3,600 s"),
+    ):
+        publish(releases[1])
+    assert shown(hub) == content_of(releases[0])
+
+
+def test_time_runs_out(hub, releases):
+    publish(releases[0])
+    with (
+        hub.failing(Fault("500", *PLACES["commit"], times=ALWAYS)),
+        pytest.raises(PublishError, match="not published within 2 s, and the next try would be in"),
+    ):
+        publish(releases[1], patience=Patience(tries=99, first_wait_s=0.5, total_s=2.0))
 
 
 def test_a_rate_limit_that_is_used_up_is_waited_for(hub, releases):

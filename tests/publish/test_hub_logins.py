@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from huggingface_hub.utils import are_progress_bars_disabled, get_session
 
 from rdpt_ray.errors import PublishError
-from rdpt_ray.publish.hub_client import careful_client, credential_source, shown
+from rdpt_ray.publish.hub_client import careful_client, credential_source, limit_client, shown
 from tests.hub.client import environment, turned_to
 from tests.hub.server import READ_TOKEN, TOKEN
 from tests.hub.wire import ALWAYS, Account, Fault
@@ -116,13 +117,17 @@ def test_what_is_shown_holds_no_secret(hub, release):
 
 
 def test_the_client_is_as_it_was_afterwards(hub):
-    from huggingface_hub.utils import are_progress_bars_disabled, get_session
-
-    before = list(get_session().event_hooks["request"])
-    with careful_client(3.0, progress=False):
+    before = {name: list(hooks) for name, hooks in get_session().event_hooks.items()}
+    with careful_client(progress=False):
+        for until in (1.0, 2.0):
+            limit_client(3.0, until)
         assert are_progress_bars_disabled()
-        assert len(get_session().event_hooks["request"]) == len(before) + 1
-    assert get_session().event_hooks["request"] == before
+        counts = {
+            name: len(hooks) - len(before[name])
+            for name, hooks in get_session().event_hooks.items()
+        }
+        assert counts == {"request": 1, "response": 1}
+    assert get_session().event_hooks == before
     assert not are_progress_bars_disabled()
 
 
