@@ -27,6 +27,9 @@ NUM_KILLS = 30
 NUM_BUCKETS = 48
 NUM_WORKERS = 2
 NUM_ROWS = 3000
+NUM_PARTS = 2 * NUM_BUCKETS
+"""Files of scores, of both models."""
+
 IN_HAND = dict.fromkeys(("actor", "raylet", "worker"), OVERLAP)
 IN_HAND |= dict.fromkeys(("driver", "cluster"), OVERLAP * (NUM_WORKERS + 1))
 """How many parts can be in hand of what a kill ends."""
@@ -122,11 +125,18 @@ def test_thirty_kills_lose_nothing_and_redo_only_what_was_in_hand(undisturbed, t
 
 
 def wait_a_while(mischief, driver, store):
-    """A random time, most of it while something is being committed."""
+    """A random time, most of it while something is being committed; none if it would be done too soon."""
+
+    def is_ahead():
+        return len(committed(store)) / NUM_PARTS > (len(mischief.done) + 1) / NUM_KILLS
+
     before, deadline = len(committed(store)), time.monotonic() + 25
-    while driver.is_running and len(committed(store)) == before and time.monotonic() < deadline:
+    while driver.is_running and not is_ahead() and time.monotonic() < deadline:
+        if len(committed(store)) > before:
+            time.sleep(mischief.random.uniform(0, 3))
+            return
         time.sleep(0.1)
-    time.sleep(mischief.random.uniform(0, 3))
+    time.sleep(0.1)
 
 
 @pytest.mark.timeout(900)

@@ -47,7 +47,7 @@ def read(run):
 @pytest.fixture
 def world(tmp_path):
     config = tmp_path / "config.yaml"
-    rows = miniature_rows(0, 600)
+    rows = miniature_rows(0, 400)
     tree = config_tree(tmp_path, rows=rows)
     for role in ("teacher", "student"):
         tree["models"][role] |= {"token_budget": 512}

@@ -1,5 +1,6 @@
 """Actors and nodes that hang rather than die, on a real Ray; a slow load is no hang."""
 
+import shutil
 import threading
 import time
 from functools import partial
@@ -136,9 +137,9 @@ def stored(ray_cluster, tmp_path):
     """Two stores with the same parts and no scores."""
     config = parse_config(config_tree(tmp_path, rows=miniature_rows(0, 80)))
     stores = [Root(str(tmp_path / name)) for name in ("one", "two")]
-    for store in stores:
-        to = Destination(store, "d", "run", 4)
-        buckets = ingest(list_inputs(config.input), config.input, to)
+    to = Destination(stores[0], "d", "run", 4)
+    buckets = ingest(list_inputs(config.input), config.input, to)
+    shutil.copytree(stores[0].uri, stores[1].uri)
     parts = [Part(b.bucket, key, n) for b in buckets for key, n in b.parts.items()]
     return [(store, parts) for store in stores]
 
