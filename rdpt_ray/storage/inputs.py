@@ -29,7 +29,7 @@ from rdpt_ray.storage.sources import (
 )
 from rdpt_ray.storage.stamps import content_tag
 
-_PATIENCE_S = 20.0
+_PATIENCE_S = 60.0
 """For listing: a job that has not begun loses nothing by ending, and an address may be mistyped."""
 
 _FORMATS: dict[str, Format] = {

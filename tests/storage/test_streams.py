@@ -164,7 +164,7 @@ def test_with_wrong_credentials_the_error_is_ours_and_shows_no_secret(s3):
     assert len(error) < 600
 
 
-@pytest.mark.slow  # it is asked again for 20 s
+@pytest.mark.slow  # it is asked again for a minute
 def test_a_server_that_does_not_answer_is_told(tmp_path):
     environment = {
         "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
