@@ -18,6 +18,8 @@ from rdpt_ray.config import InputConfig
 from rdpt_ray.errors import InputError
 from rdpt_ray.method.sentences import split_sentences, splitter_id
 from rdpt_ray.pipeline.ingest import Destination, read_rows, write_bucket
+from rdpt_ray.storage.explain import explain_input
+from rdpt_ray.storage.explain_text import render_explanations
 from rdpt_ray.storage.faults import MAX_DETAIL_CHARS, REASONS
 from rdpt_ray.storage.files import open_root
 from rdpt_ray.storage.ingested import read_file
@@ -31,7 +33,7 @@ MAX_SECONDS = 5
 """Of processor time for one file; what takes longer is a hang."""
 
 ONE_IN = 16
-"""How many cases go on into a store: that takes several times as long as reading."""
+"""How many cases are explained and go on into a store: that takes several times as long as reading."""
 
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -74,6 +76,8 @@ def check(case: Case) -> list[dict[str, Any]]:
     _check_places(rows, case, config.limit)
     _check_contents(rows, case, reading)
     if rows and zlib.crc32(case.data) % ONE_IN == 0:
+        told = render_explanations(explain_input(config))
+        assert all(line.isprintable() for line in told.split("\n"))
         _check_stored(file, config, rows)
     assert time.process_time() - started < MAX_SECONDS
     return rows
