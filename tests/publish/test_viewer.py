@@ -76,7 +76,7 @@ def test_the_page_says_whether_it_holds_everything(page):
     assert "All 60 traces of the run are here." in words
     whole, data = page(prompts, max_traces=10, total=1_203_554)
     words = " ".join(whole.by_id("traces").one("p", "words").text.split())
-    assert "10 of 1,203,554 traces are here, of 5 of 2 prompts: half" in words
+    assert "10 of 1,203,554 traces are here, of 5 of 2 prompts: at least half" in words
     assert data["prompts"][0]["shownBecause"]
 
 
