@@ -3,6 +3,8 @@
 import pytest
 from playwright.sync_api import sync_playwright
 
+from tests.browser.viewer_page import page_of
+
 
 @pytest.fixture(scope="session")
 def browser(chromium):
@@ -43,3 +45,15 @@ def open_page(browser, tmp_path):
         complaints += [f"opened {len(asked)} times"] if len(asked) != 1 else []
         session.close()
     assert complaints == []
+
+
+@pytest.fixture
+def viewer(open_page, tmp_path):
+    """Open a page and go to its viewer."""
+
+    def opened(*, kind="curate", **options):
+        page = open_page(page_of(tmp_path / kind, kind=kind), **options)
+        page.locator("#traces").scroll_into_view_if_needed()
+        return page
+
+    return opened

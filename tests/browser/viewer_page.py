@@ -70,3 +70,28 @@ def summary_of(traces, total=None):
     )
     summary.add_trace(codes, Point("e", 9, 2, 1, True), example)
     return summary
+
+
+def entries(page):
+    return page.locator("#viewer-list .entry .entry-prompt").all_inner_texts()
+
+
+def found(page):
+    return page.locator("#viewer-count").inner_text()
+
+
+def titles(page):
+    return page.locator(".candidate h4").all_inner_texts()
+
+
+def search(page, text):
+    page.locator("#viewer-search").fill(text)
+    page.wait_for_timeout(150)
+
+
+def active(page):
+    return page.locator(".candidate.active")
+
+
+def readout(page):
+    return " ".join(active(page).locator(".readout").inner_text().split())
