@@ -31,6 +31,7 @@ from rdpt_ray.scoring.loading import identity_of, load_scorer
 from rdpt_ray.scoring.scorer import Scorer, Trace, TraceTokens
 from rdpt_ray.storage.files import open_root
 from rdpt_ray.storage.inputs import list_inputs
+from rdpt_ray.storage.sessions import session_name
 from scoring_parts import Figures
 from scoring_parts.workload import A, B, Shape, build_model
 
@@ -63,7 +64,13 @@ def ray_share(quick: bool) -> Figures:
             record = Path(folder) / "intervals"
             load = partial(_recording, record)
             for _ in score(
-                parts, store=store, dataset="bench", model=model, identity=identity, load=load
+                parts,
+                store=store,
+                dataset="bench",
+                model=model,
+                identity=identity,
+                session=session_name("bench", "bench"),
+                load=load,
             ):
                 arrivals.append(time.monotonic())
                 used.append(_cpu_seconds())
