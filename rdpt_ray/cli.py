@@ -299,6 +299,10 @@ def run_app(command: typer.Typer) -> None:
         command()
     except RdptError as error:
         Console(stderr=True).print(
-            f"{type(error).__name__}: {error}", style="red", markup=False, highlight=False
+            f"{type(error).__name__}: {error}",
+            style="red",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,  # a path must stay whole in a log
         )
         sys.exit(error.exit_code)
