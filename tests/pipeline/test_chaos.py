@@ -24,9 +24,9 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 SEED = int(os.environ.get("RDPT_CHAOS_SEED", "20512"))
 NUM_KILLS = 30
-NUM_BUCKETS = 48
+NUM_BUCKETS = 40
 NUM_WORKERS = 2
-NUM_ROWS = 3000
+NUM_ROWS = 2400
 NUM_PARTS = 2 * NUM_BUCKETS
 """Files of scores, of both models."""
 

