@@ -24,14 +24,14 @@ from rdpt_ray.pipeline.duplicates import find_duplicates
 from rdpt_ray.pipeline.eligible import passes_filters
 from rdpt_ray.pipeline.finish import Findings, Run, finish, found_finished, publish
 from rdpt_ray.pipeline.ingest import IngestedBucket
-from rdpt_ray.pipeline.job import Job, ingest_input, open_job, parts_of, shown, working
+from rdpt_ray.pipeline.job import Job, open_job, parts_of, shown, working
 from rdpt_ray.pipeline.lineage import Kind
 from rdpt_ray.pipeline.nodes import connected_cluster
 from rdpt_ray.pipeline.outlook import outlook
 from rdpt_ray.pipeline.precision import Check, check_precision
 from rdpt_ray.pipeline.progress import Advance
 from rdpt_ray.pipeline.quarantined import Quarantined, check_outcome
-from rdpt_ray.pipeline.repair import repair
+from rdpt_ray.pipeline.repair import ingest_soundly
 from rdpt_ray.pipeline.roles import demand_of
 from rdpt_ray.pipeline.score import Part
 from rdpt_ray.pipeline.score_role import score_role
@@ -70,8 +70,7 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
     )
     with connected(), working(job, console) as session:
         check_cluster(job, console)
-        damaged = repair(job, session)
-        buckets = ingest_input(job, session)
+        buckets, damaged = ingest_soundly(job, session)
         quarantined = Quarantined(job, buckets)
         quarantined.check()
         parts = parts_of(buckets)

@@ -15,7 +15,8 @@ import ray
 
 from rdpt_ray.errors import StoreError
 from rdpt_ray.method.verifiers import verifier_id
-from rdpt_ray.pipeline.job import Job, ingested
+from rdpt_ray.pipeline.ingest import IngestedBucket
+from rdpt_ray.pipeline.job import Job, ingest_input, ingested
 from rdpt_ray.pipeline.session import AtWork
 from rdpt_ray.storage.damage import Damage, set_aside
 from rdpt_ray.storage.files import Root
@@ -42,6 +43,20 @@ class Relied:
     """Model-key -> what it measures beside log-probabilities."""
     verdicts: Mapping[str, list[str]]
     """Part-key -> files of verdicts on its answers."""
+
+
+def ingest_soundly(job: Job, session: AtWork) -> tuple[list[IngestedBucket], int]:
+    """What the run consists of, once every damaged file of it is set aside; and how many were.
+
+    Raises:
+        InputError: if no row can be used.
+        StoreError: if a file cannot be read at all.
+    """
+    damaged = repair(job, session)
+    buckets = ingest_input(job, session)
+    if damaged:  # scores of a damaged part could not be looked at without it
+        damaged += repair(job, session)
+    return buckets, damaged
 
 
 def repair(job: Job, session: AtWork) -> int:

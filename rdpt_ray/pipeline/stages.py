@@ -12,10 +12,10 @@ from rdpt_ray.config import CurateConfig
 from rdpt_ray.pipeline.cluster import connected
 from rdpt_ray.pipeline.curate import check_cluster, check_job, score_all, verify_and_screen
 from rdpt_ray.pipeline.ingest import IngestedBucket
-from rdpt_ray.pipeline.job import Job, ingest_input, open_job, parts_of, working
+from rdpt_ray.pipeline.job import Job, open_job, parts_of, working
 from rdpt_ray.pipeline.outlook import outlook
 from rdpt_ray.pipeline.quarantined import Quarantined
-from rdpt_ray.pipeline.repair import repair
+from rdpt_ray.pipeline.repair import ingest_soundly
 
 
 def ingest_only(config: CurateConfig, console: Console) -> dict[str, Any]:
@@ -29,8 +29,7 @@ def ingest_only(config: CurateConfig, console: Console) -> dict[str, Any]:
     """
     job = open_job(config, "curate")
     with connected(), working(job, console) as session:
-        repair(job, session)
-        return _counts(job, ingest_input(job, session))
+        return _counts(job, ingest_soundly(job, session)[0])
 
 
 def plan_only(config: CurateConfig, console: Console) -> dict[str, Any]:
@@ -45,8 +44,7 @@ def plan_only(config: CurateConfig, console: Console) -> dict[str, Any]:
     job = open_job(config, "curate")
     check_job(job)
     with connected(), working(job, console) as session:
-        repair(job, session)
-        buckets = ingest_input(job, session)
+        buckets, _ = ingest_soundly(job, session)
         found = outlook(job, parts_of(buckets))
     counts = _counts(job, buckets)
     told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in counts.items())
@@ -74,8 +72,7 @@ def score_only(config: CurateConfig, console: Console) -> dict[str, Any]:
     check_job(job)
     with connected(), working(job, console) as session:
         check_cluster(job, console)
-        repair(job, session)
-        buckets = ingest_input(job, session)
+        buckets, _ = ingest_soundly(job, session)
         quarantined = Quarantined(job, buckets)
         quarantined.check()
         parts = parts_of(buckets)
