@@ -91,9 +91,11 @@ def value(choices: Choices, depth: int = 3) -> Any:
 
 def mutated(choices: Choices, told: Any) -> Any:
     """The same, or with something in it changed, gone or added."""
+    if often(choices, 12):
+        return None
     if isinstance(told, str):
         return text(choices) if often(choices, 3) else told
-    if often(choices, 6):
+    if often(choices, 10):
         return value(choices)
     if isinstance(told, list):
         entries = [mutated(choices, entry) for entry in told]

@@ -130,27 +130,25 @@ def _check_contents(rows: list[dict[str, Any]], case: Case, reading: Reading) ->
     lines = (case.lines or b"").removeprefix(b"\xef\xbb\xbf").split(b"\n")
     num_items = Counter(row["row"] for row in rows)
     for row in rows:
-        if row["row"] is None or (row["reason"] and not reading.layout.lists):
+        if row["row"] is None or row["reason"] in _OF_A_ROW:
             continue
         if case.rows is not None:
             record = case.rows[row["row"]]
-        elif case.lines is not None and row["reason"] is None:
+        elif case.lines is not None:
             record = json.loads(lines[row["row"]])
         else:
             continue
         listed = record.get(reading.layout.lists.get("response", ""))
-        if isinstance(listed, list) and listed and row["reason"] not in _OF_A_ROW:
+        if isinstance(listed, list) and listed:
             assert num_items[row["row"]] == len(listed)
         if row["reason"] is None:
             _check_text(row, record, reading.layout is PLAIN and not case.options.get("columns"))
 
 
 _OF_A_ROW = (
-    "corrupt_row_group",
-    "too_long",
-    "compression_bomb",
-    "invalid_utf8",
-    "unreadable_value",
+    *("malformed_json", "not_an_object", "duplicate_key", "non_finite_number", "number_too_long"),
+    *("too_deep", "invalid_utf8", "unreadable_value", "too_long"),
+    *("corrupt_row_group", "compression_bomb"),
 )
 """Faults of a row before its candidates are told apart."""
 
