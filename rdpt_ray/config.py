@@ -39,6 +39,7 @@ and unprompted, the student reading responses without their prompts, where a pol
 LAYOUTS = (
     "plain",
     "rdpt",
+    "rdpt-published",
     "openthoughts3",
     "openthoughts2",
     "openthoughts-114k",

@@ -8,9 +8,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from rdpt_ray.config import InputConfig
+from rdpt_ray.method.sentences import split_sentences
 from rdpt_ray.publish.folder import publish_to_folder
 from rdpt_ray.publish.release_files import make_release
 from rdpt_ray.publish_config import PublishConfig
+from rdpt_ray.storage.ingested import read_file
+from rdpt_ray.storage.inputs import list_inputs
 from tests.publish.finished_run import candidate, finished_run, sums
 
 FORMATS = ["messages", "prompt_completion", "sharegpt", "alpaca", "reasoning_content", "axolotl"]
@@ -102,6 +106,25 @@ def test_an_empty_selection_loads_as_a_stream(tmp_path):
         assert written(release.folder, config) == []
     with pytest.raises(ValueError, match="corresponds to no data"):
         load_dataset(str(release.folder), split="train", cache_dir=str(tmp_path / "cache"))
+
+
+def test_rdpt_reads_it_back_as_the_same_traces(published):
+    """Whatever a response holds: it can be scored again, by another student's models."""
+    config = InputConfig(path=str(published[0] / "data"))
+    found = [
+        row
+        for file in list_inputs(config)
+        for table in read_file(file, config, split=split_sentences)
+        for row in table.to_pylist()
+    ]
+    written_rows = written(published[0], "default")
+    assert [row["reason"] for row in found] == [None] * len(written_rows)
+    same = ("trace_id", "prompt_id", "complete", "license", "reference_answer", "correct")
+    for row, read in zip(written_rows, found, strict=True):
+        assert {name: row[name] for name in same} == {name: read[name] for name in same}
+        assert read["metadata"] == (
+            row["metadata"] and json.dumps(json.loads(row["metadata"]), separators=(",", ":"))
+        )
 
 
 @pytest.mark.ray

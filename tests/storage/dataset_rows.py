@@ -261,6 +261,25 @@ DATASETS = {
         },
         [{"complete": False, "teacher_name": "T", "metadata": {"a": 1}}],
     ),
+    "rdpt-published": (
+        {
+            "messages": [
+                {"role": "user", "content": ASK[0][1]},
+                {
+                    "role": "assistant",
+                    "content": f"<think>\n{READ['response']}\n</think>\n\nIt is 4.",
+                },
+            ],
+            "question": ASK[0][1],
+            "reasoning": READ["response"][: READ["answer_start"]],
+            "answer": READ["response"][READ["answer_start"] :],
+            "trace_id": "t",
+            "teacher_name": "T",
+            "selection_score": 2.0,
+            "metadata": '{"a":1}',
+        },
+        [{"teacher_name": "T", "metadata": {"a": 1}}],
+    ),
 }
 
 SHARED = {

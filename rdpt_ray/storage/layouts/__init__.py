@@ -11,7 +11,7 @@ from rdpt_ray.storage.layouts.openthoughts import (
     OPENTHOUGHTS_114K,
     OPENTHOUGHTS_114K_METADATA,
 )
-from rdpt_ray.storage.layouts.own import OWN
+from rdpt_ray.storage.layouts.own import OWN, PUBLISHED
 from rdpt_ray.storage.layouts.small import LIMO, S1K
 
 PLAIN = Layout(
@@ -25,6 +25,7 @@ LAYOUTS: dict[str, Layout] = {
     layout.name: layout
     for layout in (
         OWN,
+        PUBLISHED,
         OPENTHOUGHTS3,
         OPENTHOUGHTS2,
         OPENTHOUGHTS_114K,

@@ -1,4 +1,4 @@
-"""What this program writes, read back: `selected` and `rejected` tables, with or without their scores."""
+"""What this program writes, read back: a run's tables with or without their scores, and what it published."""
 
 from rdpt_ray.storage.column_types import anything, conversation, text
 from rdpt_ray.storage.columns import COLUMNS
@@ -35,5 +35,36 @@ OWN = Layout(
         **{name: name for name in COLUMNS if name in _FACTS},
     },
     finish=_split_at_answer,
+    note="the same trace gets the same trace_id and prompt_id again; scores and selection are not read",
+)
+
+
+def _without_the_turn(values: Values) -> Values:
+    """The prompt alone: reasoning and answer stand in columns of their own, where nothing marks them."""
+    match values.get("messages"):
+        case [*prompt, {"role": "assistant"}]:
+            values["messages"] = prompt
+    values["metadata"] = parsed(values.get("metadata"))
+    return values
+
+
+PUBLISHED = Layout(
+    name="rdpt-published",
+    dataset="a dataset that rdpt published",
+    needs={
+        "messages": conversation,
+        "question": text,
+        "reasoning": text,
+        "answer": text,
+        "trace_id": text,
+    },
+    columns={
+        "messages": "messages",
+        "reasoning": "reasoning",
+        "answer": "answer",
+        "metadata": "metadata",
+        **{name: name for name in COLUMNS if name in _FACTS},
+    },
+    finish=_without_the_turn,
     note="the same trace gets the same trace_id and prompt_id again; scores and selection are not read",
 )
