@@ -36,6 +36,8 @@ def publish_run(run: Root, config: PublishConfig, console: Console) -> Published
     target = hub_target(config) if on_hub else None  # refused before anything is written
     with tempfile.TemporaryDirectory(prefix="rdpt-release-") as folder:
         release = make_release(run, Path(folder), config)
+        for warning in release.warnings:
+            console.print(f"publish: {warning}", style="yellow", markup=False, highlight=False)
         if target is not None:
             return publish_to_hub(release, target, console)
         return publish_to_folder(release, config.to)
