@@ -66,6 +66,7 @@ def dataset_card(
             "columns": [field.name for field in tables.shards[0].schema],
             "configs": [(shards, _words(shards.config, publish)) for shards in tables.shards],
             "licenses": license_rows(tables.licenses),
+            "correct": [tables.correct[known] for known in (True, False, None)],
             "num_emails": tables.screen.num_emails,
             "version": __version__,
         },

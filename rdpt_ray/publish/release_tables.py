@@ -35,11 +35,13 @@ class Tables:
     Attributes:
         shards: Of every config, the default one first.
         licenses: Published rows by licence; None: the row has none.
+        correct: Selected rows by whether their answer is right; None: it is not known.
         screen: What must not be published.
     """
 
     shards: list[Shards] = field(default_factory=list)
     licenses: Counter[str | None] = field(default_factory=Counter)
+    correct: Counter[bool | None] = field(default_factory=Counter)
     screen: Screen = field(default_factory=Screen)
 
 
@@ -62,6 +64,7 @@ def write_tables(
             _count(found.licenses, row["license"])
             classes = traced["provenance"]
             if row["selected"]:
+                found.correct[row["correct"]] += 1
                 for name, writer in zip(publish.formats, writers.values(), strict=False):
                     writer.write(FORMATS[name].row(row, classes))
             elif rejected is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from rdpt_ray.errors import PublishError
 from rdpt_ray.publish.untrusted import shorten
+from rdpt_ray.storage.runs import REPORT
 
 _KINDS: dict[str, tuple[tuple[str, ...], re.Pattern[str]]] = {
     name: (begins, re.compile(pattern))
@@ -105,7 +106,14 @@ class Screen:
             f"nothing was published: {self.num_secrets:,} rows or files hold what looks like an access token"
             f" or a private key:\n{shown}\n"
             "take those rows out of the input, or set publish.allow_secrets: true if they are no secrets"
+            f"{_about_report(self.secrets)}"
         )
+
+
+def _about_report(secrets: Iterable[Secret]) -> str:
+    if all(secret.where != REPORT for secret in secrets):
+        return ""
+    return "; the report shows traces that are not selected as well, and publish.report: false leaves it out"
 
 
 def secrets_in(text: str) -> Iterator[tuple[str, str]]:

@@ -172,3 +172,10 @@ def test_an_empty_selection(tmp_path):
     head, body = card(tmp_path, finished_run(tmp_path / "run", []))
     assert head["dataset_info"][0]["splits"][0]["num_examples"] == 0
     assert "There are no rows." in body
+
+
+def test_right_and_wrong_answers_are_counted(tmp_path):
+    told = [True, True, False, None]
+    rows = [candidate(f"{at}?", "a.", "b.", correct=known) for at, known in enumerate(told)]
+    _, body = card(tmp_path, finished_run(tmp_path / "run", rows))
+    assert "2 have a right answer, 1 a wrong one, and of 1 it is not known" in body

@@ -104,8 +104,9 @@ def test_a_token_beside_the_rows_stops_everything(tmp_path, where):
     """The report shows traces that are not published as rows."""
     more = {"report": f"<p>{SECRET}</p>"} if where == "report" else {"commit": SECRET}
     run = finished_run(tmp_path / "run", **more)
-    with pytest.raises(PublishError, match=r"index.html, text|manifest.json, text"):
+    with pytest.raises(PublishError, match=r"index.html, text|manifest.json, text") as caught:
         release(tmp_path, run)
+    assert ("publish.report: false" in str(caught.value)) == (where == "report")
     if where == "report":
         made = release(tmp_path, run, "without", report=False)
         assert "report/index.html" not in {file.path for file in made.files}
