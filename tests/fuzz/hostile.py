@@ -146,7 +146,7 @@ def line(choices: Choices, layout: str) -> bytes:
     if kind == 4:
         return data[:-1] + b', "metadata": ' + b"9" * 5000 + b"}"
     if kind == 5:
-        return b" \t\r" * choices.whole(0, 2)
+        return one_of(choices, (b"", b" \t\r", b"\x0c", b"\0", b"\xc2\xa0", b"\xff"))
     if kind == 6:
         return b"\xef\xbb\xbf" + data
     if kind == 7:
