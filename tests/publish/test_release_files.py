@@ -175,12 +175,12 @@ print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[
 
 @pytest.mark.slow
 def test_memory_is_bounded_whatever_the_size(tmp_path):
-    """Three times the rows need no more memory: a row group of the run is held, and one of each config."""
+    """Four times the rows need no more memory: a row group of the run is held, and one of each config."""
     peaks = []
-    for count in (3_300, 9_900):
+    for count in (3_300, 13_200):
         rows = (candidate(f"{at}?", os.urandom(10_000).hex(), "Yes.") for at in range(count))
         run = finished_run(tmp_path / f"run{count}", rows)
         command = [sys.executable, "-c", PEAK, run.uri, str(tmp_path / f"made{count}"), "100000000"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout))
-    assert peaks[1] < peaks[0] + 60, peaks
+    assert peaks[1] < peaks[0] + 120, peaks  # of 400 MB more of text, read and written
