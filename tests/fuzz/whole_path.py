@@ -29,7 +29,7 @@ from rdpt_ray.storage.parts import PART_CHARS, part_key
 from rdpt_ray.storage.reading import Reading, choose_reading, read_types
 from rdpt_ray.storage.schemas import INGESTED, TRACES
 
-MAX_SECONDS = 5
+MAX_SECONDS = 20
 """Of processor time for one file; what takes longer is a hang."""
 
 ONE_IN = 16
