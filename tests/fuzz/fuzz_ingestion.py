@@ -82,7 +82,7 @@ def address_space():
         return int(file.read().split()[0]) * resource.getpagesize()
 
 
-LEAVE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: os._exit(0))
+LEAVE = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p)(lambda status, _: os._exit(status))
 """Called after libFuzzer's own handler, which has left by then if a case broke something."""
 
 
@@ -97,7 +97,7 @@ def main():
     bound = address_space() + MAX_GROWTH_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (bound, resource.RLIM_INFINITY))
     # libFuzzer leaves by exit() with Python's lock held, for which Arrow's threads then wait for ever.
-    ctypes.CDLL(None)["__cxa_atexit"](LEAVE, None, None)
+    ctypes.CDLL(None).on_exit(LEAVE, None)
     atheris.Fuzz()
 
 

@@ -1,5 +1,6 @@
 """Ingestion under a fuzzer that looks for new paths through the code: fixed seeds, a fixed number of runs."""
 
+import os
 import re
 import subprocess
 import sys
@@ -33,11 +34,14 @@ def fuzz(target, folder):
         errors="replace",
         check=False,
         cwd=REPOSITORY,
+        env={**os.environ, "PYTHONHASHSEED": "0"},
     )
-    assert done.returncode == 0, f"{target}:\n{done.stderr[-6000:]}"
-    [cases] = re.findall(r"^stat::number_of_executed_units: +(\d+)", done.stderr, re.M)
+    told = f"{target} ended with {done.returncode}:\n{done.stderr[-6000:]}"
+    cases = re.search(r"^stat::number_of_executed_units: +(\d+)", done.stderr, re.M)
+    assert done.returncode == 0, told
+    assert cases, told
     places = re.findall(r"cov: (\d+)", done.stderr)[-1]
-    return int(cases), int(places)
+    return int(cases[1]), int(places)
 
 
 @pytest.mark.slow
