@@ -11,7 +11,7 @@ from ray.exceptions import RayError
 
 from rdpt_ray import errors
 
-OURS = re.compile(r"rdpt_ray\.errors\.(\w+): (.+)")
+OURS = re.compile(r"rdpt_ray\.errors\.(\w+): (.+?)\s*(?=\n\n|\n\S*ray::|\Z)", re.DOTALL)
 """Ray hands over a worker's exception as the text of its traceback (seen with 2.60)."""
 
 
@@ -55,11 +55,17 @@ def _unwrapped() -> Iterator[None]:
     try:
         yield
     except RayError as error:
-        found = OURS.findall(str(error))
-        if not found:
-            raise
-        name, message = found[-1]
-        raise getattr(errors, name)(message) from error
+        if ours := error_within(error):
+            raise ours from error
+        raise
+
+
+def error_within(error: RayError) -> errors.RdptError | None:
+    """The error of ours that a worker raised, out of the text that Ray makes of it; None if it is not ours."""
+    if not (found := OURS.findall(str(error))):
+        return None
+    name, message = found[-1]
+    return getattr(errors, name)(message)
 
 
 def _quiet() -> None:

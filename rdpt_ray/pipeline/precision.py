@@ -21,6 +21,7 @@ from rdpt_ray.errors import RdptError
 from rdpt_ray.method.divergence import DIVERGENCES
 from rdpt_ray.method.provenance import classify_codes, sentence_prob
 from rdpt_ray.model_config import ModelConfig
+from rdpt_ray.pipeline.cluster import error_within
 from rdpt_ray.pipeline.lineage import Identities
 from rdpt_ray.pipeline.roles import TEACHER, UNPROMPTED, is_teacher
 from rdpt_ray.pipeline.score import Part, score
@@ -84,7 +85,8 @@ def check_precision(parts: list[Part], check: Check, console: Console) -> Precis
         return _measure(parts, check, half)
     except (RdptError, RayError) as error:
         # A float32 copy may not fit where the model itself does. That costs the figure, not the run.
-        why = str(error).strip().splitlines()[-1][:200]
+        ours = error_within(error) if isinstance(error, RayError) else error
+        why = str(ours or error).strip().splitlines()[0 if ours else -1][:200]
         console.print(f"precision: not measured: {why}", highlight=False, markup=False)
         return PrecisionFacts(roles=tuple(half), traces=0, sentences=0, flipped=0, why=why)
 

@@ -12,6 +12,10 @@ def refuse(batch):
     raise InputError("traces.jsonl: has changed since it was listed")
 
 
+def refuse_at_length(batch):
+    raise InputError("traces.jsonl: 2 columns are missing:\n- prompt\n- response")
+
+
 class Unloadable:
     def __init__(self):
         raise ModelError("model m: cannot be loaded")
@@ -33,6 +37,11 @@ def run(ray, body, **arguments):
 def test_a_task_s_error_arrives_as_itself(ray_cluster):
     with pytest.raises(InputError, match=r"^traces\.jsonl: has changed since it was listed$"):
         run(ray_cluster, refuse)
+
+
+def test_every_line_of_it_arrives(ray_cluster):
+    with pytest.raises(InputError, match=r"^traces\.jsonl: .+ missing:\n- prompt\n- response$"):
+        run(ray_cluster, refuse_at_length)
 
 
 def test_an_actor_s_error_arrives_as_itself(ray_cluster):

@@ -12,6 +12,7 @@ from rdpt_ray.method.sentences import splitter_id
 from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.pipeline.precision import Check, check_precision, half_roles
 from rdpt_ray.pipeline.score import Part
+from rdpt_ray.pipeline.session import at_work
 from rdpt_ray.scoring.identity import identify
 from rdpt_ray.storage.files import open_root
 from tests.pipeline.conftest import MINIATURE, QUIET, config_tree, miniature_rows, run
@@ -104,24 +105,27 @@ def test_a_reference_that_does_not_load_costs_the_figure_and_not_the_run(checked
         int(path.parent.name.removeprefix("bucket="))
         for path in (store / "traces" / "small").rglob(f"{key}.parquet")
     )
-    check = Check(
-        open_root(str(store)),
-        "small",
-        {"teacher": teacher},
-        {"teacher": gone},
-        config.thresholds,
-        splitter_id(),
-        SAMPLE,
-    )
-    scores = open_root(str(store)).read_table(
+    root = open_root(str(store))
+    scores = root.read_table(
         only(
             f"scores/{path.parent.name}/{key}.parquet"
             for path in (store / "scores").rglob(f"{key}.parquet")
             if path.parent.name.startswith("teacher")
         )
     )
-    open_root(str(store)).write_table(f"scores/{gone.key}/{key}.parquet", scores)
-    facts = check_precision([Part(bucket, key, SAMPLE)], check, QUIET)
+    root.write_table(f"scores/{gone.key}/{key}.parquet", scores)
+    with at_work(root, "small", "a", QUIET, drain_s=1) as session:
+        check = Check(
+            root,
+            "small",
+            {"teacher": teacher},
+            {"teacher": gone},
+            config.thresholds,
+            splitter_id(),
+            SAMPLE,
+            session.file,
+        )
+        facts = check_precision([Part(bucket, key, SAMPLE)], check, QUIET)
     assert (facts.traces, facts.sentences, facts.flipped) == (0, 0, 0)
     assert "gone" in facts.why
 

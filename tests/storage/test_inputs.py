@@ -240,7 +240,7 @@ def test_no_good_file_is_an_error_that_says_what_to_do(tmp_path):
     assert "input.columns: {prompt: question}" in message
     assert "(and 1 more files)" in message
     assert "nearest is limo, which lacks a fitting solution and answer" not in message
-    assert "known layouts: rdpt, openthoughts3," in message
+    assert "known layouts: rdpt, rdpt-published, openthoughts3," in message
     with pytest.raises(InputError, match=r"a\.parquet: .*\{response: output\}"):
         check(tmp_path, columns={"prompt": "question"})
     check(tmp_path, columns={"prompt": "question", "response": "output"})
