@@ -21,11 +21,14 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from rdpt_ray.distill_config import DistillConfig, LoopConfig
 from rdpt_ray.errors import ConfigError
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.method.divergence import DIVERGENCES
 from rdpt_ray.method.sentences import splitter_named
 from rdpt_ray.model_config import ModelConfig, Section
 from rdpt_ray.publish_config import PublishConfig
+from rdpt_ray.sample_config import EvaluateConfig, SampleConfig
 from rdpt_ray.selection_config import (
     SelectionConfig,
     VerifyConfig,
@@ -35,61 +38,6 @@ from rdpt_ray.selection_config import (
 Role = str
 """teacher, student (the original one) or distilled; teacher:NAME where each teacher reads its own traces,
 and unprompted, the student reading responses without their prompts, where a policy compares."""
-
-LAYOUTS = (
-    "plain",
-    "rdpt",
-    "rdpt-published",
-    "openthoughts3",
-    "openthoughts2",
-    "openthoughts-114k",
-    "openthoughts-114k-metadata",
-    "bespoke-stratos",
-    "acereason-1.1-sft",
-    "openr1-math-220k",
-    "mixture-of-thoughts",
-    "limo",
-    "s1k-1.1",
-    "llama-nemotron-post-training",
-    "nemotron-post-training",
-    "am-deepseek-r1-distilled",
-    "multilingual-thinking",
-)
-"""The datasets that `input.format` can name; how each is read is in `rdpt_ray.storage.layouts`."""
-
-
-class DefaultsConfig(Section):
-    """Facts about the traces that a row does not state itself."""
-
-    license: str | None = Field(default=None, min_length=1)
-    source: str | None = Field(default=None, min_length=1)
-    teacher_name: str | None = Field(default=None, min_length=1)
-
-
-class InputConfig(Section):
-    """Where the teacher traces are and which columns hold what (docs/inputs.md)."""
-
-    path: str | list[str]
-    """A file, a folder, a glob, or a list of them; local or any fsspec URI (s3://, gs://, hf://)."""
-    format: Literal[("auto", "parquet", "jsonl", *LAYOUTS)] = "auto"  # pyright: ignore[reportInvalidTypeForm]
-    """auto goes by the file's ending: .parquet, .jsonl, .jsonl.zst, .jsonl.gz (also .ndjson, .json), and
-    recognises the dataset; parquet and jsonl say what the files are, whatever their endings; a layout's
-    name says which dataset they are of."""
-    columns: dict[str, str] = Field(default_factory=dict)
-    """Canonical name -> the input's column, where they differ, for example {response: output}; given,
-    nothing is recognised."""
-    defaults: DefaultsConfig = DefaultsConfig()
-    limit: int | None = Field(default=None, ge=1)
-    """Read only the first rows of each file; for trying things out."""
-
-    @model_validator(mode="after")
-    def _one_way_to_read(self) -> Self:
-        if self.columns and self.format in LAYOUTS and self.format != "plain":
-            raise PydanticCustomError(
-                "layout_and_columns",
-                "format names a layout, which knows its columns: leave out columns, or set format: plain",
-            )
-        return self
 
 
 class SplitConfig(Section):
@@ -191,6 +139,10 @@ class CurateConfig(Section):
     publish: PublishConfig = PublishConfig()
     verify: VerifyConfig | None = None
     """None: only what the input says of an answer counts."""
+    sample: SampleConfig | None = None
+    distill: DistillConfig | None = None
+    evaluate: EvaluateConfig | None = None
+    loop: LoopConfig | None = None
     drain_s: float = Field(default=100, ge=0)
     """How long actors may finish the parts in hand when the job is asked to end (SIGTERM), in seconds."""
     fail_above: float | None = None

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM
 
-from rdpt_ray.config import InputConfig
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.method.divergence import DIVERGENCES
 from rdpt_ray.method.provenance import classify_codes, sentence_prob
 from rdpt_ray.method.sentences import split_sentences

@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from rdpt_ray.config import InputConfig
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.model_config import ModelConfig, PoolConfig
 from rdpt_ray.pipeline.cluster import connected
 from rdpt_ray.pipeline.ingest import Destination, ingest

@@ -61,7 +61,7 @@ def _unwrapped() -> Iterator[None]:
 
 
 def error_within(error: RayError) -> errors.RdptError | None:
-    """The error of ours that a worker raised, out of the text that Ray makes of it; None if it is not ours."""
+    """The error of ours that a worker raised, out of the text that Ray makes of it; None if there is none."""
     if not (found := OURS.findall(str(error))):
         return None
     name, message = found[-1]

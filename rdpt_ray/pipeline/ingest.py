@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import ray
 
-from rdpt_ray.config import InputConfig
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.method.sentences import splitter_id, splitter_named
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.hub import HubFacts

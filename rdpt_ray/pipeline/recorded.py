@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 import ray
 from rich.console import Console
 
-from rdpt_ray.config import CurateConfig, InputConfig, Role
+from rdpt_ray.config import CurateConfig, Role
 from rdpt_ray.errors import InputError
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.model_config import ModelConfig, RecordedConfig
 from rdpt_ray.scoring.recorded import load_recorded
 from rdpt_ray.scoring.scorer import Scorer

@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from rdpt_ray.config import InputConfig
 from rdpt_ray.errors import ConfigError, InputError
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.selection_config import EvaluationSetConfig
 from rdpt_ray.storage.faults import Fault
 from rdpt_ray.storage.inputs import list_inputs

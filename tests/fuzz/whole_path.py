@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import fsspec
 import pyarrow as pa
 
-from rdpt_ray.config import InputConfig
 from rdpt_ray.errors import InputError
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.method.sentences import split_sentences, splitter_id
 from rdpt_ray.pipeline.ingest import Destination, read_rows, write_bucket
 from rdpt_ray.storage.explain import explain_input

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rdpt_ray.config import InputConfig
 from rdpt_ray.errors import InputError
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.pipeline.cluster import connected
 from rdpt_ray.pipeline.ingest import Destination, ingest, read_rows, write_bucket
 from rdpt_ray.storage.files import open_root

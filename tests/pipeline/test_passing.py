@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from rdpt_ray.config import InputConfig
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.pipeline.demand import Demand
 from rdpt_ray.pipeline.eligible import Ledger

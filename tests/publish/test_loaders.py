@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from rdpt_ray.config import InputConfig
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.method.sentences import split_sentences
 from rdpt_ray.publish.folder import publish_to_folder
 from rdpt_ray.publish.release_files import make_release

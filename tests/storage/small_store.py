@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rdpt_ray.config import InputConfig, ThresholdsConfig
+from rdpt_ray.config import ThresholdsConfig
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.method.summary import TOTALS, merge
 from rdpt_ray.pipeline.ingest import BUCKETED, Destination, IngestedBucket, read_rows, write_bucket
 from rdpt_ray.pipeline.lineage import files_of

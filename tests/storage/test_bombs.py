@@ -15,7 +15,7 @@ import zstandard
 
 READER = """
 import collections, json, sys, time
-from rdpt_ray.config import InputConfig
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.method.sentences import split_lines
 from rdpt_ray.storage.ingested import read_file
 from rdpt_ray.storage.inputs import list_inputs

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdpt_ray.config import InputConfig, parse_config
+from rdpt_ray.config import parse_config
 from rdpt_ray.errors import ConfigError, InputError
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.storage.explain import explain_input
 from rdpt_ray.storage.explain_rows import NUM_ROWS
 from rdpt_ray.storage.explain_text import WIDTH, render_explanations

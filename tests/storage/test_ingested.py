@@ -15,8 +15,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdpt_ray.config import InputConfig
 from rdpt_ray.errors import ConfigError, InputError
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.storage.faults import REASONS
 from rdpt_ray.storage.ingested import read_file
 from rdpt_ray.storage.inputs import check_columns, list_inputs

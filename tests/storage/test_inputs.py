@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rdpt_ray.config import InputConfig
 from rdpt_ray.errors import ConfigError, InputError
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.storage.inputs import check_columns, list_inputs
 from rdpt_ray.storage.sources import open_input
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rdpt_ray.config import InputConfig
 from rdpt_ray.errors import InputError
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.model_config import RecordedConfig
 from rdpt_ray.storage.inputs import list_inputs
 from rdpt_ray.storage.read_records import check_records, read_records

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 import s3fs
 
-from rdpt_ray.config import InputConfig
 from rdpt_ray.errors import InputError
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.method.sentences import SPLITTERS
 from rdpt_ray.storage.ingested import read_file
 from rdpt_ray.storage.inputs import list_inputs

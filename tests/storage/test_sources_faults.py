@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 import s3fs
 
-from rdpt_ray.config import InputConfig
 from rdpt_ray.errors import InputError
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.storage.inputs import check_columns, list_inputs
 from rdpt_ray.storage.sources import Source, open_input
 from tests.storage.conftest import BUCKET

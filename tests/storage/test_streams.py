@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 READ = """
 import json, sys
-from rdpt_ray.config import InputConfig
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.errors import RdptError
 from rdpt_ray.method.sentences import SPLITTERS
 from rdpt_ray.storage.hub import hub_facts

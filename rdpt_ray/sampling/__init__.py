@@ -1,0 +1,1 @@
+"""A model and prompts in, responses and the log-probabilities of their tokens out."""
