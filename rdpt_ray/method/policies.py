@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from rdpt_ray.method.candidate import Candidate, RoleScores
+from rdpt_ray.method.pruning import rank_key
 
 Policy = Callable[[Sequence[Candidate]], Sequence[float]]
 
@@ -44,6 +45,24 @@ def longest(candidates: Sequence[Candidate]) -> list[float]:
 def shortest(candidates: Sequence[Candidate]) -> list[float]:
     """Fewest characters."""
     return [float(-each.num_chars) for each in candidates]
+
+
+def length_matched(candidates: Sequence[Candidate]) -> list[float]:
+    """The candidate nearest in characters to the one that teacher_count selects, and not that one.
+
+    A control of ours: what it trains differs from teacher_count in Teacher sentences and hardly in length,
+    with which they go together. Where two are as near, the tie is broken as everywhere.
+    """
+    if len(candidates) < 2:
+        return [0.0] * len(candidates)
+    chosen = min(
+        candidates,
+        key=lambda each: rank_key(float(each.num_teacher), each.num_sentences, each.trace_id),
+    )
+    return [
+        math.nan if each is chosen else float(-abs(each.num_chars - chosen.num_chars))
+        for each in candidates
+    ]
 
 
 def random(candidates: Sequence[Candidate], *, seed: int = 0) -> list[float]:

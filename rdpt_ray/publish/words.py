@@ -13,6 +13,7 @@ POLICY_WORDS = {
     "fewest": "with the fewest Teacher sentences",
     "longest": "with the most characters",
     "shortest": "with the fewest characters",
+    "length_matched": "nearest in length to the one with the most Teacher sentences, and not that one",
     "random": "drawn at random",
     "grape": "that the student finds most likely",
     "rsr": "with the lowest ratio of rank to surprisal under the student",

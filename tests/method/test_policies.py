@@ -104,6 +104,8 @@ def expected_scores(name, traces):
     """Each policy once more, over tokens."""
     if name == "lark":
         return expected_lark(traces)
+    if name == "length_matched":
+        return expected_length_matched(traces)
     return [EXPECTED[name](one) for one in traces]
 
 
@@ -146,6 +148,18 @@ def expected_lark(traces):
         if one.trace_id in losses
         else math.nan
         for one in traces
+    ]
+
+
+def expected_length_matched(traces):
+    """Distances to the trace with most Teacher sentences; of several the shorter one, then the first."""
+    if len(traces) == 1:
+        return [0.0]
+    first = sorted(traces, key=lambda one: one.trace_id)
+    first.sort(key=lambda one: len(one.letters))
+    first.sort(key=lambda one: one.letters.count("T"), reverse=True)
+    return [
+        math.nan if one is first[0] else -abs(one.num_chars - first[0].num_chars) for one in traces
     ]
 
 
@@ -261,6 +275,18 @@ def test_aslec_by_hand():
     assert by_hand("aslec", openings) == pytest.approx([math.nan], nan_ok=True)
 
 
+def test_length_matched_by_hand():
+    """b has most Teacher sentences; d is as long but for 2 characters, c but for 3."""
+    traces = [
+        student_only("a", [Token(-1.0)], letters="T", num_chars=40),
+        student_only("b", [Token(-1.0)], [Token(-1.0)], letters="TT", num_chars=20),
+        student_only("c", [Token(-1.0)], letters="C", num_chars=17),
+        student_only("d", [Token(-1.0)], letters="C", num_chars=22),
+    ]
+    assert by_hand("length_matched", *traces) == pytest.approx([-20, math.nan, -3, -2], nan_ok=True)
+    assert by_hand("length_matched", traces[0]) == [0.0]  # there is nothing else to keep
+
+
 def test_teacher_ratio_counts_a_sentence_without_a_class():
     assert by_hand("teacher_ratio", student_only("a", [], [], [], [], letters="TT-C")) == [0.5]
 
@@ -275,7 +301,14 @@ def test_what_no_model_scored_is_not_choosable_by_likelihood():
 
 def test_no_zero_is_negative():
     nothing = Tokens("a", "", 0, [], [])
-    for name in ("teacher_count", "teacher_ratio", "fewest", "longest", "shortest"):
+    for name in (
+        "teacher_count",
+        "teacher_ratio",
+        "fewest",
+        "longest",
+        "shortest",
+        "length_matched",
+    ):
         assert str(by_hand(name, nothing)[0]) == "0.0", name
 
 

@@ -50,6 +50,7 @@ def test_the_names_are_those_of_the_contract():
         "fewest",
         "longest",
         "shortest",
+        "length_matched",
         "random",
         "grape",
         "rsr",
@@ -75,6 +76,7 @@ def test_every_policy_says_what_it_needs():
         "teacher_count",
         "teacher_ratio",
         "fewest",
+        "length_matched",
         "miniplm_difference",
     }
 
