@@ -84,11 +84,14 @@ class FiltersConfig(Section):
 
 
 class BudgetConfig(Section):
-    """How much may be selected in all: the best by their score, to the last that fits (docs/method.md)."""
+    """How much may be selected in all, to the last that fits (docs/method.md)."""
 
     rows: int | None = Field(default=None, ge=1)
     tokens: int | None = Field(default=None, ge=1)
     """Of the responses, by the student's tokenizer."""
+    order: Literal["score", "prompts"] = "score"
+    """score: the best by the policy's number stay; prompts: prompts in an order drawn by `seed`, the same for
+    every policy, so that policies are compared on the same prompts."""
 
 
 class SelectionConfig(Section):

@@ -67,8 +67,13 @@ def length_matched(candidates: Sequence[Candidate]) -> list[float]:
 
 def random(candidates: Sequence[Candidate], *, seed: int = 0) -> list[float]:
     """Numbers in [0, 1) that depend on the seed and the trace alone, so order and workers do not matter."""
-    digests = [hashlib.sha256(f"{seed}:{each.trace_id}".encode()).digest() for each in candidates]
-    return [int.from_bytes(digest[:6], "big") / 2**48 for digest in digests]
+    return [drawn(each.trace_id, seed) for each in candidates]
+
+
+def drawn(identity: str, seed: int) -> float:
+    """A number in [0, 1) that depends on the seed and a trace's or prompt's id alone."""
+    digest = hashlib.sha256(f"{seed}:{identity}".encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48
 
 
 def grape(candidates: Sequence[Candidate]) -> list[float]:

@@ -104,6 +104,7 @@ def finish(job: Job, session: AtWork, found: Findings) -> Run:
         min_score=config.selection.min_score,
         budget_rows=config.selection.budget.rows,
         budget_tokens=config.selection.budget.tokens,
+        budget_order=config.selection.budget.order,
         prune=config.selection.prune and kind == "curate",
         prune_exact=_rounding(job),
         wall_s=time.monotonic() - session.begun,

@@ -21,6 +21,7 @@ from rdpt_ray.config import ThresholdsConfig
 from rdpt_ray.method.auto_beta import DifferenceHistogram, prompt_folds
 from rdpt_ray.method.budget import Cut, Entry, cut_at_budget
 from rdpt_ray.method.divergence import DIVERGENCES
+from rdpt_ray.method.policies import drawn
 from rdpt_ray.method.provenance import NAMES
 from rdpt_ray.method.pruning import PRUNED
 from rdpt_ray.method.selection import policy_named, rank_candidates
@@ -111,7 +112,7 @@ def _entries(bucket: IngestedBucket, *, job: Selection) -> str:
     """What a bucket would select without a budget, as JSON."""
     scored, _ = read_bucket(bucket, job.scored)
     outcome = choose(scored, job)
-    return json.dumps([_entry(item, outcome) for item in scored if _chosen(item, outcome)])
+    return json.dumps([_entry(item, outcome, job) for item in scored if _chosen(item, outcome)])
 
 
 def differences(buckets: list[IngestedBucket], job: Selection) -> DifferenceHistogram:
@@ -207,7 +208,7 @@ def choose(scored: Sequence[ScoredTrace], job: Selection) -> dict[str, Outcome]:
             )
     for item in scored if job.cut else ():
         result = outcome[item.row["trace_id"]]
-        if result["selected"] and job.cut and not job.cut.keeps(_entry_of(item, result).key):
+        if result["selected"] and job.cut and not job.cut.keeps(_entry_of(item, result, job).key):
             result.update(selected=False, drop_reason=OVER_BUDGET)
     return outcome
 
@@ -233,17 +234,19 @@ def _chosen(item: ScoredTrace, outcome: dict[str, Outcome]) -> bool:
     return outcome[item.row["trace_id"]]["selected"]
 
 
-def _entry_of(item: ScoredTrace, result: Outcome) -> Entry:
+def _entry_of(item: ScoredTrace, result: Outcome, job: Selection) -> Entry:
+    selection = job.selection
+    by_prompts = selection is not None and selection.budget.order == "prompts"
     return Entry(
-        result["selection_score"],
+        drawn(_prompt(item), selection.seed) if by_prompts else result["selection_score"],
         result["num_sentences"],
         item.row["trace_id"],
         item.candidate().num_tokens,
     )
 
 
-def _entry(item: ScoredTrace, outcome: dict[str, Outcome]) -> list[Any]:
-    entry = _entry_of(item, outcome[item.row["trace_id"]])
+def _entry(item: ScoredTrace, outcome: dict[str, Outcome], job: Selection) -> list[Any]:
+    entry = _entry_of(item, outcome[item.row["trace_id"]], job)
     return [entry.selection_score, entry.num_sentences, entry.trace_id, entry.num_tokens]
 
 

@@ -149,6 +149,7 @@ class RunFacts:
     min_score: float | None = None
     budget_rows: int | None = None
     budget_tokens: int | None = None
+    budget_order: str = "score"
     prune: bool = False
     """Whether the teacher read only what the selection depends on."""
     prune_exact: str | None = None

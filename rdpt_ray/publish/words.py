@@ -126,8 +126,13 @@ def limits(facts: RunFacts) -> list[str]:
     ]
     if budget:
         found.append(
-            f"A budget over all prompts holds at most {' and '.join(budget)}: the best by the policy's"
-            " number stay, up to the last that fits."
+            f"A budget over all prompts holds at most {' and '.join(budget)}: "
+            + (
+                "prompts in an order drawn by the seed"
+                if facts.budget_order == "prompts"
+                else "the best by the policy's number"
+            )
+            + " stay, up to the last that fits."
         )
     return found
 

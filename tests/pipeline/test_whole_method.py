@@ -93,6 +93,20 @@ def test_a_budget_keeps_the_best_of_all_prompts(tree):
     assert bounded.summary.drop_reasons["below_min_score"] > 0
 
 
+def test_policies_share_the_prompts_of_a_budget(tree):
+    budget = {"rows": 4, "order": "prompts"}
+    kept = [
+        {row["prompt_id"] for row in read_run(run(changed(tree, selection=selection)), "selected")}
+        for selection in (
+            {"budget": budget},
+            {"budget": budget, "policy": "fewest"},
+            {"budget": budget, "seed": 1},
+        )
+    ]
+    assert kept[0] == kept[1] != kept[2]
+    assert [len(prompts) for prompts in kept] == [4, 4, 4]
+
+
 def test_beta_from_the_data_is_told_and_used(tree):
     done = run(changed(tree, thresholds={"beta": "auto"}))
     facts = done.facts
