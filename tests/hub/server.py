@@ -159,6 +159,7 @@ def running_hub():
 class _Handler(BaseHTTPRequestHandler):
     hub: Hub
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # its headers and its body are two packets
 
     def log_message(self, format, *args):
         """Nothing on the terminal."""
