@@ -4,21 +4,29 @@ Heavy rooms are imported inside the commands, so that `rdpt --help` answers at o
 """
 
 import json
-import os
-import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from rdpt_ray import __version__
+from rdpt_ray.cli_experiment import experiment_app
+from rdpt_ray.cli_options import (
+    ConfigArgument,
+    FailAboveOption,
+    JsonOption,
+    OverridesArgument,
+    RunArgument,
+    load,
+    run_app,
+    show,
+)
 from rdpt_ray.cli_store import store_app
-from rdpt_ray.errors import ConfigError, RdptError
+from rdpt_ray.errors import ConfigError
 from rdpt_ray.method.summary import Summary
 
 if TYPE_CHECKING:
-    from rdpt_ray.config import CurateConfig
     from rdpt_ray.pipeline.lineage import Kind
 
 app = typer.Typer(
@@ -28,25 +36,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(experiment_app)
 app.add_typer(store_app)
-
-ConfigArgument = Annotated[str, typer.Argument(help="YAML config: a local path or any fsspec URI.")]
-OverridesArgument = Annotated[
-    list[str] | None, typer.Argument(help="Overrides, for example thresholds.beta=0.15")
-]
-RunArgument = Annotated[
-    str, typer.Argument(help="A finished run's folder, as `rdpt curate` printed it.")
-]
-FailAboveOption = Annotated[
-    str | None,
-    typer.Option(
-        "--fail-above",
-        help="Stop with exit code 3 when more of the rows is quarantined, for example 1%.",
-    ),
-]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
-]
 
 
 @app.command()
@@ -60,7 +51,7 @@ def curate(
 
     Running it again continues a killed run; a finished run is found and shown.
     """
-    run_job("curate", config, overrides, fail_above, as_json=as_json)
+    _run_job("curate", config, overrides, fail_above, as_json=as_json)
 
 
 @app.command()
@@ -71,7 +62,7 @@ def trace(
     as_json: JsonOption = False,
 ) -> None:
     """Trace where a distilled model's sentences come from: four-way provenance of its own traces."""
-    run_job("trace", config, overrides, fail_above, as_json=as_json)
+    _run_job("trace", config, overrides, fail_above, as_json=as_json)
 
 
 @app.command()
@@ -84,7 +75,7 @@ def ingest(
     as_json: JsonOption = False,
 ) -> None:
     """Read the input into the store, cut into sentences; `curate` goes on from there."""
-    loaded = _load(config, overrides)
+    loaded = load(config, overrides)
     if explain:
         from rdpt_ray.storage.explain import explain_input
         from rdpt_ray.storage.explain_text import render_explanations
@@ -96,7 +87,7 @@ def ingest(
         return
     from rdpt_ray.pipeline.stages import ingest_only
 
-    _show(ingest_only(loaded, Console(stderr=True)), as_json=as_json)
+    show(ingest_only(loaded, Console(stderr=True)), as_json=as_json)
 
 
 @app.command()
@@ -107,7 +98,7 @@ def plan(
 
     The input is read into the store first, which `curate` does not do again.
     """
-    loaded = _load(config, overrides)
+    loaded = load(config, overrides)
     from rdpt_ray.pipeline.stages import plan_only
 
     found = plan_only(loaded, Console(stderr=True))
@@ -120,10 +111,10 @@ def score(
     config: ConfigArgument, overrides: OverridesArgument = None, as_json: JsonOption = False
 ) -> None:
     """Ingest and score, and stop there; `curate` with the same config scores nothing again."""
-    loaded = _load(config, overrides)
+    loaded = load(config, overrides)
     from rdpt_ray.pipeline.stages import score_only
 
-    _show(score_only(loaded, Console(stderr=True)), as_json=as_json)
+    show(score_only(loaded, Console(stderr=True)), as_json=as_json)
 
 
 @app.command()
@@ -230,22 +221,7 @@ def version() -> None:
     typer.echo(__version__)
 
 
-def job_app(kind: "Kind") -> typer.Typer:
-    """The command line of `jobs/<kind>.py`: the subcommand of that name, its config an option."""
-    job = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-    @job.command(help=f"`rdpt {kind}` as a job; the last line of stdout is one JSON object.")
-    def _(
-        config: Annotated[str, typer.Option(help="YAML config: a local path or any fsspec URI.")],
-        overrides: OverridesArgument = None,
-        fail_above: FailAboveOption = None,
-    ) -> None:
-        run_job(kind, config, overrides, fail_above, as_json=True)
-
-    return job
-
-
-def run_job(
+def _run_job(
     kind: "Kind",
     config: str,
     overrides: list[str] | None,
@@ -256,7 +232,7 @@ def run_job(
     """Load the config, run the job, show the outcome."""
     if fail_above is not None:
         overrides = [*(overrides or []), f"fail_above={fail_above}"]
-    loaded = _load(config, overrides)
+    loaded = load(config, overrides)
     from rdpt_ray.pipeline.curate import curate as run_curate
     from rdpt_ray.publish.terminal import print_outcome
 
@@ -264,21 +240,6 @@ def run_job(
     print_outcome(Console(stderr=as_json), run.summary, run.facts, run.report)
     if as_json:
         typer.echo(json.dumps(run.to_json(), sort_keys=True))
-
-
-def _load(config: str, overrides: list[str] | None) -> "CurateConfig":
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from rdpt_ray.config import load_config
-
-    return load_config(config, overrides)
-
-
-def _show(counts: dict[str, Any], *, as_json: bool) -> None:
-    """What a stage came to, a line each, or as one JSON object."""
-    for name, value in counts.items():
-        typer.echo(f"{name}: {value}", err=as_json)
-    if as_json:
-        typer.echo(json.dumps(counts, sort_keys=True))
 
 
 def _number(text: str) -> float:
@@ -291,18 +252,3 @@ def _number(text: str) -> float:
 def main() -> None:
     """Entry point of `rdpt`."""
     run_app(app)
-
-
-def run_app(command: typer.Typer) -> None:
-    """Run a command line: errors made for users are shown as text, anything else as the traceback it is."""
-    try:
-        command()
-    except RdptError as error:
-        Console(stderr=True).print(
-            f"{type(error).__name__}: {error}",
-            style="red",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,  # a path must stay whole in a log
-        )
-        sys.exit(error.exit_code)

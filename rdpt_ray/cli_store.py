@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from rdpt_ray.cli_options import JsonOption
 from rdpt_ray.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ store_app = typer.Typer(
 )
 
 StoreArgument = Annotated[str, typer.Argument(help="The store: a folder or any fsspec URI.")]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
-]
 
 
 @store_app.command("ls")

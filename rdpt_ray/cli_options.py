@@ -1,0 +1,88 @@
+"""What the subcommands of `rdpt` have in common: arguments, the config, errors as text, jobs."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from rdpt_ray.errors import RdptError
+
+if TYPE_CHECKING:
+    from rdpt_ray.config import CurateConfig
+
+ConfigArgument = Annotated[str, typer.Argument(help="YAML config: a local path or any fsspec URI.")]
+OverridesArgument = Annotated[
+    list[str] | None, typer.Argument(help="Overrides, for example thresholds.beta=0.15")
+]
+RunArgument = Annotated[
+    str, typer.Argument(help="A finished run's folder, as `rdpt curate` printed it.")
+]
+FailAboveOption = Annotated[
+    str | None,
+    typer.Option(
+        "--fail-above",
+        help="Stop with exit code 3 when more of the rows is quarantined, for example 1%.",
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
+]
+
+
+def load(config: str, overrides: list[str] | None) -> "CurateConfig":
+    """The validated config of a command.
+
+    Raises:
+        ConfigError: listing every fault.
+    """
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from rdpt_ray.config import load_config
+
+    return load_config(config, overrides)
+
+
+def job_app(command: Callable[..., None]) -> typer.Typer:
+    """The command line of a file in `jobs/`: a subcommand, its config an option, its outcome in JSON.
+
+    Args:
+        command: Called with config, overrides and as_json.
+    """
+    job = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    name = command.__name__
+
+    @job.command(help=f"`rdpt {name}` as a job; the last line of stdout is one JSON object.")
+    def _(
+        config: Annotated[str, typer.Option(help="YAML config: a local path or any fsspec URI.")],
+        overrides: OverridesArgument = None,
+    ) -> None:
+        command(config, overrides, as_json=True)
+
+    return job
+
+
+def run_app(command: typer.Typer) -> None:
+    """Run a command line: errors made for users are shown as text, anything else as the traceback it is."""
+    try:
+        command()
+    except RdptError as error:
+        Console(stderr=True).print(
+            f"{type(error).__name__}: {error}",
+            style="red",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,  # a path must stay whole in a log
+        )
+        sys.exit(error.exit_code)
+
+
+def show(counts: dict[str, Any], *, as_json: bool) -> None:
+    """What a stage came to: a line each, and as one JSON object."""
+    import json
+
+    for name, value in counts.items():
+        typer.echo(f"{name}: {value}", err=as_json)
+    if as_json:
+        typer.echo(json.dumps(counts, sort_keys=True))
