@@ -3,6 +3,8 @@
 `rdpt_ray.config` puts them together with the rest of a job.
 """
 
+from typing import Literal
+
 from pydantic import Field
 
 from rdpt_ray.input_config import InputConfig
@@ -28,6 +30,13 @@ class SamplingConfig(Section):
     """Longest response; one that reaches it is cut, and marked as not complete."""
     seed: int = Field(default=0, ge=0)
     """Every candidate draws from its own stream, made of this, its prompt and its number."""
+    engine: Literal["transformers", "vllm"] | None = None
+    """What hosts the model here; null: the model's own `engine`, which must then be one of the two."""
+    part_samples: int = Field(default=256, ge=1)
+    """Responses of one part, the unit of work and of commit: an actor that dies loses as many at most."""
+    cache_tokens: int = Field(default=131072, ge=1)
+    """Engine transformers: tokens of a batch, prompts and responses at their longest, which bounds the
+    cache. Does not change what is drawn, but for rounding."""
 
 
 class SampleConfig(SamplingConfig):
