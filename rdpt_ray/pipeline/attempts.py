@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Generic, Protocol, TypeVar
 
 from rdpt_ray.errors import StoreError
 from rdpt_ray.pipeline.gate import Gate
-from rdpt_ray.scoring.scorer import Trace, TraceTokens
 from rdpt_ray.storage.attempts import Attempt, Held, attempts_folder, hold, note, read_attempts
 from rdpt_ray.storage.attempts import release as release_part
 from rdpt_ray.storage.files import Root
@@ -31,16 +31,26 @@ MAX_DEATHS = 12
 ASK_AGAIN_S = 2.0
 """How often to look whether another session has finished a part, or ended."""
 
-ScoreTraces = Callable[[Sequence[Trace]], list[TraceTokens | str]]
-"""What `Scorer.tokens` is."""
+
+class HasId(Protocol):
+    """A trace to score, or a response to sample."""
+
+    @property
+    def trace_id(self) -> str:
+        """Names it."""
+        ...
+
+
+Item = TypeVar("Item", bound=HasId)
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Work(Generic[Item, Result]):
     """A part in hand."""
 
-    tokens: ScoreTraces
-    """What to score its traces with."""
+    tokens: Callable[[Sequence[Item]], list[Result | str]]
+    """What to score its traces with, as `Scorer.tokens`, or to sample its responses."""
     was_lost: bool
     """Whether an earlier attempt of the same run was lost, so that this one may read traces again."""
 
@@ -113,7 +123,9 @@ class Attempts:
         self._leaves = False
 
     @contextmanager
-    def on(self, part_key: str, score: ScoreTraces) -> Iterator[Work | None]:
+    def on(
+        self, part_key: str, score: Callable[[Sequence[Item]], list[Result | str]]
+    ) -> Iterator[Work[Item, Result] | None]:
         """Work on a part: its scores are read, made and written inside this `with` block.
 
         Waits while another session that lives holds the part.
@@ -186,12 +198,12 @@ class Attempts:
 
 
 def one_by_one(
-    traces: Sequence[Trace],
+    traces: Sequence[Item],
     deaths: Deaths,
     *,
-    score: ScoreTraces,
+    score: Callable[[Sequence[Item]], list[Result | str]],
     note: Callable[[str | None], None],
-) -> list[TraceTokens | str]:
+) -> list[Result | str]:
     """Score a part after a death: each trace alone, and none that is to blame.
 
     Suspects come first: if one kills again, nothing was scored in vain before it.
@@ -205,7 +217,7 @@ def one_by_one(
     Returns:
         Per trace what `score` gave, or its error.
     """
-    results: dict[int, TraceTokens | str] = {}
+    results: dict[int, Result | str] = {}
     for place in sorted(
         range(len(traces)), key=lambda place: -deaths.alone.get(traces[place].trace_id, 0)
     ):

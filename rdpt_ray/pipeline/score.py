@@ -8,7 +8,7 @@ import json
 import os
 import random
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ import ray
 
 from rdpt_ray.errors import RdptError
 from rdpt_ray.model_config import ModelConfig
-from rdpt_ray.pipeline.attempts import Attempts, ScoreTraces
+from rdpt_ray.pipeline.attempts import Attempts
 from rdpt_ray.pipeline.demand import AllOf, Demand
 from rdpt_ray.pipeline.kept_tokens import keep_tokens, kept_tokens
 from rdpt_ray.pipeline.nodes import connected_cluster, is_gone
@@ -47,6 +47,10 @@ SELF_ENDED = 70
 
 INIT_DEATHS = 5
 """Actors in a row that may die while they load their model, as on spot machines, before the job ends."""
+
+
+ScoreTraces = Callable[[Sequence[Trace]], list[TraceTokens | str]]
+"""What `Scorer.tokens` is."""
 
 
 @dataclass(frozen=True, slots=True)
