@@ -135,6 +135,33 @@ class TraceEncoder:
         )
         return rendered
 
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer, with every control token known as one."""
+        return self._tokenizer
+
+    @property
+    def control_ids(self) -> frozenset[int]:
+        """Of the special tokens and those that template and envelope write."""
+        return self._control_ids
+
+    def prompt_ids(self, messages: list[Message]) -> list[int]:
+        """A prompt as the model reads it before it writes. Control tokens inside the texts are plain text.
+
+        Raises:
+            Exception: one of TEMPLATE_FAULTS, if the template refuses the messages.
+        """
+        rendered: Any = self._tokenizer.apply_chat_template(
+            messages if self._reads_prompt else UNPROMPTED,
+            chat_template=self._template,
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=False,
+            sanitize_control_tokens=True,
+            **self._template_kwargs,
+        )
+        return list(rendered)
+
     def encode(self, messages: list[Message], response: str, answer_start: int = 0) -> Encoded:
         """Token ids of one trace. Control tokens inside the texts are encoded as plain text.
 
@@ -147,16 +174,7 @@ class TraceEncoder:
             Exception: one of TEMPLATE_FAULTS, if the template refuses the messages (an unknown role, say)
                 or the tokenizer reads text as a control token whatever it is told.
         """
-        rendered: Any = self._tokenizer.apply_chat_template(
-            messages if self._reads_prompt else UNPROMPTED,
-            chat_template=self._template,
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=False,
-            sanitize_control_tokens=True,
-            **self._template_kwargs,
-        )
-        prompt_ids: list[int] = list(rendered)
+        prompt_ids = self.prompt_ids(messages)
         response_ids: list[int] = []
         own: list[NDArray[np.int64]] = []
         spans: list[NDArray[np.int64]] = []

@@ -8,7 +8,7 @@ neighbours and is never a number.
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from rdpt_ray.method.pruning import PRUNED
 from rdpt_ray.scoring.batching import plan_batches
 from rdpt_ray.scoring.encoding import TEMPLATE_FAULTS, Encoded, Message, TraceEncoder
 from rdpt_ray.scoring.engine import Engine, TokenScores, TokenSequence
+
+Ids = TypeVar("Ids")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +161,11 @@ class ModelScorer:
 
     def _encode(self, trace: Trace) -> Encoded | str:
         """The trace's ids, or its error."""
-        try:
-            encoded = self._encoder.encode(trace.messages, trace.response, trace.answer_start)
-        except TEMPLATE_FAULTS as error:
-            return f"template_error: the chat template or the tokenizer refused it: {error!r}"[:500]
-        except Exception as error:
-            if type(error) is not Exception:  # what `tokenizers` raises has no type of its own
-                raise
-            return f"tokenizer_error: the tokenizer refused it: {error!r}"[:500]
+        encoded = or_error(
+            lambda: self._encoder.encode(trace.messages, trace.response, trace.answer_start)
+        )
+        if isinstance(encoded, str):
+            return encoded
         limit = self._engine.context_length
         if limit is not None and len(encoded.sequence) > limit:
             return (
@@ -179,6 +178,18 @@ class ModelScorer:
         if not len(encoded.own):
             return "no_tokens: the tokenizer gave no token for the response"
         return encoded
+
+
+def or_error(encode: Callable[[], Ids]) -> Ids | str:
+    """What template and tokenizer make of untrusted text, or the error of the trace that it is of."""
+    try:
+        return encode()
+    except TEMPLATE_FAULTS as error:
+        return f"template_error: the chat template or the tokenizer refused it: {error!r}"[:500]
+    except Exception as error:
+        if type(error) is not Exception:  # what `tokenizers` raises has no type of its own
+            raise
+        return f"tokenizer_error: the tokenizer refused it: {error!r}"[:500]
 
 
 def _sequence(encoded: Encoded, trace: Trace) -> TokenSequence:

@@ -174,33 +174,19 @@ class TransformersEngine:
             torch.set_num_threads(self._num_threads)
         try:
             if self._packs and len(batch) > 1:
-                with _memory_errors():
+                with memory_errors():
                     return [*self.packed(batch)]
             return [self._alone(sequence) for sequence in batch]
         except RuntimeError as error:
-            self._end_if_device_is_lost(error)
+            end_if_device_is_lost(self._embeddings.weight.device, error)
             raise
-
-    def _end_if_device_is_lost(self, error: RuntimeError) -> None:
-        """After some CUDA errors nothing works any more in this process, and every trace would be blamed.
-
-        Raises:
-            SystemExit: if the device does not answer; the pool starts another process, which finds out
-                which trace it was.
-        """
-        device = self._embeddings.weight.device
-        if device.type == "cuda":
-            try:
-                torch.zeros(1, device=device).add_(1).item()
-            except RuntimeError:
-                raise SystemExit(f"the GPU does not answer after: {error}") from error
 
     def _alone(self, sequence: TokenSequence) -> TokenScores:
         """One trace, in chunks if it is longer than the budget, smaller ones where memory runs out."""
         size = self._token_budget
         while True:
             try:
-                with _memory_errors():
+                with memory_errors():
                     if self._chunks and len(sequence) > size:
                         return self.chunked(sequence, size)
                     return self.packed([sequence])[0] if self._packs else self.whole(sequence)
@@ -328,8 +314,22 @@ def load_engine(
     )
 
 
+def end_if_device_is_lost(device: torch.device, error: RuntimeError) -> None:
+    """After some CUDA errors nothing works any more in this process, and every trace would be blamed.
+
+    Raises:
+        SystemExit: if the device does not answer; the pool starts another process, which finds out which
+            trace it was.
+    """
+    if device.type == "cuda":
+        try:
+            torch.zeros(1, device=device).add_(1).item()
+        except RuntimeError:
+            raise SystemExit(f"the GPU does not answer after: {error}") from error
+
+
 @contextmanager
-def _memory_errors() -> Iterator[None]:
+def memory_errors() -> Iterator[None]:
     """Torch's ways of saying that memory ran out, as MemoryError."""
     try:
         yield
