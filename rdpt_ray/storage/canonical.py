@@ -88,6 +88,49 @@ def to_trace(values: Mapping[str, Any]) -> Trace:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is asked, and what the input says about it; the fields are those of a `Trace`."""
+
+    prompt_id: str
+    messages: Messages
+    reference_answer: str | None
+    source: str | None
+    license: str | None
+    metadata: str | None
+
+
+def to_prompt(values: Mapping[str, Any]) -> Prompt:
+    """The prompt of one row, whether it has a response or not; a trace of it has the same prompt_id.
+
+    Args:
+        values: As for `to_trace`. Messages that end with the assistant's turn are asked without it.
+
+    Raises:
+        Fault: with the canonical name of the column at fault.
+    """
+    if values.get("prompt") is not None:
+        messages, column = _prompt(values)
+    else:
+        column = _conversation_column(values)
+        if values.get(column) is None:
+            raise _absent(values, "prompt", ("prompt", column))
+        messages = read_messages(values[column], column)
+        if messages[-1][0] == "assistant":
+            messages.pop()
+        _check_prompt(messages, column)
+    messages = _with_system(messages, _text(values, "system"))
+    _, prompt_id, _ = identify(messages, "", column, column)
+    return Prompt(
+        prompt_id=prompt_id,
+        messages=messages,
+        reference_answer=_fact(values, "reference_answer"),
+        source=_fact(values, "source"),
+        license=_fact(values, "license"),
+        metadata=dump_json(_metadata(values), "metadata"),
+    )
+
+
 def _response_columns(
     values: Mapping[str, Any], cut: bool
 ) -> tuple[str, tuple[str, str, bool]] | None:

@@ -45,7 +45,8 @@ _USUAL_NAMES = {
 }
 """What public trace datasets call these two (`response: output` is no near miss in spelling)."""
 
-_NEEDED = frozenset({"prompt", "messages", "conversations", "response", "reasoning", "answer"})
+_RESPONSES = frozenset({"response", "reasoning", "answer"})
+_NEEDED = frozenset({"prompt", "messages", "conversations"}) | _RESPONSES
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,13 @@ class ColumnNames:
         mapped: The canonical names that the config maps; one of these that is needed must exist.
         as_is: These are the input's own names, of a layout that judges them row by row: none of them
             must exist or have a certain type.
+        prompts_only: No response is read, and none needed.
     """
 
     inputs: dict[str, str]
     mapped: frozenset[str]
     as_is: bool = False
+    prompts_only: bool = False
 
     def found(self, there: Collection[str]) -> dict[str, str]:
         """Canonical name -> input name, of the columns that `there` holds."""
@@ -96,6 +99,14 @@ def resolve_columns(mapping: Mapping[str, str]) -> ColumnNames:
     return ColumnNames({name: column for name, column in inputs.items() if column}, mapped)
 
 
+def without_responses(names: ColumnNames) -> ColumnNames:
+    """The same where only prompts are read."""
+    if names.as_is:
+        return names
+    inputs = {name: column for name, column in names.inputs.items() if name not in _RESPONSES}
+    return ColumnNames(inputs, names.mapped - _RESPONSES, prompts_only=True)
+
+
 def missing_columns(names: ColumnNames, there: Collection[str]) -> list[str]:
     """Canonical names of what is needed and not in `there`; empty if a trace can be made.
 
@@ -109,6 +120,8 @@ def missing_columns(names: ColumnNames, there: Collection[str]) -> list[str]:
     conversation = "messages" in found or "conversations" in found
     if not conversation and "prompt" not in found and "prompt" not in missing:
         missing.append("prompt")
+    if names.prompts_only:
+        return missing
     response = "response" in found or ("reasoning" in found and "answer" in found)
     if not conversation and not response and not set(missing) & {"response", "reasoning", "answer"}:
         missing.append("response")

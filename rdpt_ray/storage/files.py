@@ -176,17 +176,7 @@ class Root:
             table: Its schema is written as it is, plus `facts` as key-value metadata.
             facts: What the file says about itself.
         """
-        buffer = io.BytesIO()
-        pq.write_table(
-            table.combine_chunks().replace_schema_metadata(facts),
-            buffer,
-            compression="zstd",
-            compression_level=3,
-            row_group_size=1024,
-            write_page_index=True,
-            write_page_checksum=True,
-        )
-        self.write_bytes(name, buffer.getvalue())
+        self.write_bytes(name, parquet_bytes(table, facts))
 
     def _do(self, done: str, name: str, act: Callable[[Any, str], Result]) -> Result:
         """Do something to a file, again while it may yet succeed."""
@@ -206,6 +196,21 @@ class Root:
             raise StoreError(
                 f"{self.show(name)}: cannot be {done}: {told}{_advice(error)}"
             ) from error
+
+
+def parquet_bytes(table: pa.Table, facts: dict[str, str] | None = None) -> bytes:
+    """A table as a Parquet file; see `Root.write_table`."""
+    buffer = io.BytesIO()
+    pq.write_table(
+        table.combine_chunks().replace_schema_metadata(facts),
+        buffer,
+        compression="zstd",
+        compression_level=3,
+        row_group_size=1024,
+        write_page_index=True,
+        write_page_checksum=True,
+    )
+    return buffer.getvalue()
 
 
 def open_root(uri: str, patience_s: float = PATIENCE_S) -> Root:

@@ -10,7 +10,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from rdpt_ray.errors import InputError
 from rdpt_ray.storage.column_types import describe_schema
-from rdpt_ray.storage.columns import check_schema, resolve_columns
+from rdpt_ray.storage.columns import check_schema, resolve_columns, without_responses
 from rdpt_ray.storage.faults import Fault
 from rdpt_ray.storage.hub import Pinned, pinned
 from rdpt_ray.storage.input_spec import InputSpec
@@ -67,11 +67,16 @@ def list_inputs(config: InputSpec) -> list[InputFile]:
     ]
 
 
-def check_columns(files: list[InputFile], config: InputSpec) -> None:
+def check_columns(files: list[InputFile], config: InputSpec, *, prompts_only: bool = False) -> None:
     """Compare what is to be read with the schemas of the Parquet files; reads footers only.
 
     Files that lack a column, or cannot be read, are quarantined later as long as one file is good.
     It stops at the first file that has everything.
+
+    Args:
+        files: From `list_inputs`.
+        config: How they are read.
+        prompts_only: Whether a response is not needed.
 
     Raises:
         ConfigError: if `input.columns` maps an unknown canonical name.
@@ -80,6 +85,7 @@ def check_columns(files: list[InputFile], config: InputSpec) -> None:
             which layouts are known.
     """
     names = resolve_columns(config.columns)
+    names = without_responses(names) if prompts_only else names
     unseen, faults, any_good, known = set(names.mapped), [], False, ""
     for file in files:
         if file.format != "parquet":
@@ -91,7 +97,7 @@ def check_columns(files: list[InputFile], config: InputSpec) -> None:
         except Fault:
             continue
         try:
-            unseen -= _check_schema(schema, config, file.uri)
+            unseen -= _check_schema(schema, config, file.uri, prompts_only)
             any_good = True
         except Fault as fault:
             faults.append(f"{file.uri}: column {fault.column!r}: {fault.detail}")
@@ -107,7 +113,7 @@ def check_columns(files: list[InputFile], config: InputSpec) -> None:
         raise InputError(faults[0] + more + (known if recognises(config) else ""))
 
 
-def _check_schema(schema: pa.Schema, config: InputSpec, uri: str) -> set[str]:
+def _check_schema(schema: pa.Schema, config: InputSpec, uri: str, prompts_only: bool) -> set[str]:
     """The canonical names that a Parquet file has, by the layout it is read with.
 
     Raises:
@@ -119,7 +125,8 @@ def _check_schema(schema: pa.Schema, config: InputSpec, uri: str) -> set[str]:
         came = f"holds {types[column]}" if column in types else "is missing"
         detail = f"it {came}, and the layout {reading.layout.name} needs it"
         raise Fault("wrong_type" if column in types else "missing_column", column, detail)
-    return set(check_schema(reading.names, schema))
+    names = without_responses(reading.names) if prompts_only else reading.names
+    return set(check_schema(names, schema))
 
 
 def _expand(root: str, configured: str) -> dict[str, dict[str, Any]]:

@@ -14,6 +14,9 @@ _SYMBOLS = {
     "<|end_of_solution|>": "s",
 }
 
+TAGS = tuple(_SYMBOLS)
+"""The reasoning markup that is read, beside harmony's channels."""
+
 _LAYOUTS = {
     "": "a",
     "Tt": ".ra",
