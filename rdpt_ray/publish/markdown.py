@@ -19,7 +19,7 @@ from rdpt_ray.publish.facts import RunFacts
 from rdpt_ray.publish.findings_answers import verified
 from rdpt_ray.publish.palette import MEANINGS
 from rdpt_ray.publish.public_names import public_name
-from rdpt_ray.publish.report import decimal, percent, share
+from rdpt_ray.publish.report import decimal, percent, points, share
 from rdpt_ray.publish.untrusted import shorten
 
 MAX_INPUTS = 20
@@ -174,6 +174,7 @@ def _environment() -> Environment:
         number=_ours("{:,}".format),
         percent=_ours(percent),
         plain=_ours("{:g}".format),
+        points=_ours(points),
         public_name=public_name,
         share=_ours(share),
     )

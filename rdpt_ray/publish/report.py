@@ -7,6 +7,7 @@ always give the same bytes.
 """
 
 from base64 import b64encode
+from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -35,6 +36,8 @@ __all__ = ["RunFacts", "render_report"]
 CARDS_BESIDE_VIEWER = 0.15
 """What the cards may take of their usual size where there is a viewer, which needs the room."""
 
+STYLES = ("report.css", "viewer.css")
+
 MAX_INPUTS = 20
 """Inputs listed one by one."""
 
@@ -58,11 +61,11 @@ def render_report(summary: Summary, facts: RunFacts, traces: ViewerTraces | None
     budget = budget_for(num_cards, share=1.0 if viewer is None else CARDS_BESIDE_VIEWER)
     analyses = {**_beta(summary, facts), **_policies(summary, facts), **_answers(summary, facts)}
     return (
-        _environment()
+        page_environment()
         .get_template("report.html.jinja")
         .render(
             css=Markup(css),
-            css_hash=b64encode(sha256(css.encode()).digest()).decode(),
+            css_hash=style_hash(css),
             facts=facts,
             viewer=viewer,
             selects=facts.policy is not None,
@@ -188,16 +191,23 @@ def _answers(summary: Summary, facts: RunFacts) -> dict[str, Any]:
     }
 
 
-def style_sheet() -> str:
-    """The page's style sheet: the colours of both themes, then the rules that use them."""
+def style_sheet(names: Sequence[str] = STYLES) -> str:
+    """A page's style sheet: the colours of both themes, then the rules that use them.
+
+    Args:
+        names: Of files among the templates.
+    """
     folder = files("rdpt_ray.publish") / "templates"
-    rules = "\n".join(
-        (folder / name).read_text(encoding="utf-8") for name in ("report.css", "viewer.css")
-    )
+    rules = "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
     return (
         f":root{{{css_variables('light')}}}\n"
         f"@media (prefers-color-scheme: dark){{:root{{{css_variables('dark')}}}}}\n{rules}"
     )
+
+
+def style_hash(css: str) -> str:
+    """What the content security policy of a page admits its style sheet by."""
+    return b64encode(sha256(css.encode()).digest()).decode()
 
 
 def percent(part: float, whole: float) -> str:
@@ -215,8 +225,14 @@ def decimal(value: float | None, places: int = 2) -> str:
     return "\u2013" if value is None else f"{value:,.{places}f}"
 
 
+def points(value: float | None) -> str:
+    """A difference of shares in percentage points with its sign, or an en dash for None."""
+    return "\u2013" if value is None else f"{100 * value:+.1f}"
+
+
 @cache
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Templates whose every value is escaped, with the filters that all pages share."""
     environment = Environment(
         loader=PackageLoader("rdpt_ray.publish"),
         autoescape=True,
@@ -230,6 +246,7 @@ def _environment() -> Environment:
         decimal=decimal,
         label=shorten,
         percent=percent,
+        points=points,
         public_uri=public_uri,
         share=share,
         visible=visible,
