@@ -84,7 +84,11 @@ class LoopConfig(Section):
     budget_tokens: int | None = Field(default=None, ge=1)
     """Response tokens that every policy may select. None: as many as the policy that selects fewest."""
     num_parallel: int = Field(default=1, ge=1)
-    """Students that are trained at the same time."""
+    """Students that are trained, and then tested, at the same time."""
+    trace_seeds: int = Field(default=1, ge=0)
+    """Of each policy, how many students' own responses are traced (four-way provenance)."""
+    remarks: list[str] = Field(default_factory=list)
+    """What a reader has to know to read the outcome right; shown beside it."""
 
     @field_validator("policies")
     @classmethod
