@@ -17,6 +17,9 @@ SECRETS = {
     "Slack token": "xoxb-" + "1234567890-abcdefghij",
     "Google API key": "AIza" + "a1B2c3D4e5" * 3 + "f6G7h",
     "Stripe key": "sk_live_" + "a1B2c3D4e5F6g7H8i9J0",
+    "JSON web token": ".".join(
+        "eyJ" + part for part in ("hbGciOiJIUzI1NiJ9", "1aWQiOjE3fQ", "x" * 30)
+    ),
     "private key": "-----BEGIN RSA " + "PRIVATE KEY-----\n" + "MIIEpAIBAAKCAQEA" * 4,
 }
 
@@ -27,7 +30,26 @@ HARMLESS = [
     "AKIA" + "IOSFODNN7EXAMPLE",
     "a header: -----BEGIN " + "PRIVATE KEY----- and so on, then the base64 text, then the footer.",
     "ghp_ is the prefix of GitHub's tokens",
+    "eyJ is how JSON begins in base64, as in eyJhIjoxfQ and eyJhIjoxfQ.eyJhIjoxfQ.eyJhIjoxfQ",
+    "eyJ"
+    + "hbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6Ikpv."
+    + "S" * 43,
 ]
+
+ENDLESS = [
+    "sk-" * 400_000,
+    "xoxb-" * 250_000,
+    "eyJ-" * 300_000 + "eyJ." * 300_000,
+    "eyJ0123456789." * 80_000,
+    "hf_ghp_glpat-" * 90_000,
+    "@" + "a" * 1_200_000,
+    "a" * 1_200_000 + "@",
+    "a@" + "a." * 600_000 + "-",
+    "a@" * 600_000,
+    "aws_secret_access_key=" * 50_000,
+    "-----BEGIN A " * 90_000 + "PRIVATE KEY-----" + "-----BEGIN PRIVATE KEY-----" * 40_000,
+]
+"""A megabyte of what begins like a secret or an address, and is none."""
 
 
 @pytest.mark.parametrize("kind", SECRETS)
@@ -41,6 +63,15 @@ def test_secrets_are_found_and_masked(kind):
 @pytest.mark.parametrize("text", HARMLESS)
 def test_what_looks_a_little_like_one_is_none(text):
     assert not list(secrets_in(text))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("text", ENDLESS, ids=[text[:9] for text in ENDLESS])
+def test_a_megabyte_of_anything_is_looked_through_in_no_time(text):
+    """Each of these took hours, or could have: a pattern that begins anew at every character."""
+    screen = Screen()
+    screen.look(candidate("2?", "Two.", "4.") | {"response": text})
+    assert screen.num_emails == 0
 
 
 @pytest.mark.parametrize(
