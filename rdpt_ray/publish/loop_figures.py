@@ -8,10 +8,10 @@ from markupsafe import Markup, escape
 from rdpt_ray.method.accuracy import Accuracy
 from rdpt_ray.publish.loop_facts import LoopFacts
 from rdpt_ray.publish.loop_findings import PolicyRow
-from rdpt_ray.publish.svg import RIGHT, chart, coord, text
+from rdpt_ray.publish.svg import chart, coord, text
 from rdpt_ray.publish.untrusted import shorten
 
-LEFT = 14
+LEFT, RIGHT = 14, 380
 TOP, ROW = 34.0, 44.0
 NAME_LENGTH = 44
 STAGGER = (0.0, -5.0, 5.0)

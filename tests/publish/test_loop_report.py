@@ -90,12 +90,12 @@ def test_every_student_is_a_dot_within_the_figure(read_page):
     assert [next(seed.all("title")).text for seed in seeds[:1]] == [
         "seed 0: 80.0% (49.0 to 94.3 over prompts)"
     ]
-    # 0 % is at x = 14 and 100 % at 392: an interval reaches below 0 and is cut there.
-    assert seeds[0].attrs["cx"] == "316.4"
-    assert all(14 <= float(seed.attrs["cx"]) <= 392 for seed in seeds)
+    # 0 % is at x = 14 and 100 % at 380: an interval reaches below 0 and is cut there.
+    assert seeds[0].attrs["cx"] == "306.8"
+    assert all(14 <= float(seed.attrs["cx"]) <= 380 for seed in seeds)
     whiskers = [path.attrs["d"] for path in figure.all("path", "whisker")]
     assert len(whiskers) == 3
-    assert all(14 <= float(re.match(r"M([\d.]+)", each)[1]) <= 392 for each in whiskers)
+    assert all(14 <= float(re.match(r"M([\d.]+)", each)[1]) <= 380 for each in whiskers)
     assert len(list(figure.all("path", "baseline"))) == 2
     names = [text.text for text in figure.all("text")]
     assert {"teacher_count", "random", "fewest", "teacher 100.0%"} <= set(names)
