@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 PYTHON ?= $(shell for python in python3.11 python3; do $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help setup demo demo-smollm2 test test-slow check format bench lock clean
+.PHONY: help setup demo demo-smollm2 loop test test-slow check format bench lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ demo: $(STAMP) ## curate the embedded traces with the embedded models, on this m
 demo-smollm2: $(STAMP) ## the same job with SmolLM2-135M-Instruct as the teacher
 	@$(BIN)/python examples/smollm2/prepare.py
 	@$(BIN)/rdpt curate examples/smollm2.yaml
+
+loop: $(STAMP) ## does the selection train a better student? the whole experiment on the miniatures
+	@$(BIN)/rdpt loop examples/miniature/loop.yaml
 
 test: $(STAMP) ## run the tests, except the slow ones
 	@$(BIN)/python -m pytest -m "not slow"
