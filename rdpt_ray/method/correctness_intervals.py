@@ -1,26 +1,25 @@
-"""How sure the difference between right and wrong answers is: a bootstrap over traces.
+"""How sure the difference between right and wrong answers is: curves by position, and the area between them.
 
-Whole traces are drawn with replacement, never sentences, which are alike within a trace. Traces of one prompt
-are taken as independent, so with many candidates per prompt the intervals are somewhat narrow. The curves and
-the area come from all traces; their spread comes from the sample, scaled to the number of all traces. Still a
-correlation: nothing here says that a class of sentences causes right answers.
+The intervals are those of drawing the prompts again (`method.resampling`). Still a correlation: nothing here
+says that a class of sentences causes right answers.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rdpt_ray.method.correctness import LETTERS, MAX_POSITIONS, Correctness
+from rdpt_ray.method.correctness import Correctness
 from rdpt_ray.method.provenance import CODES, Provenance
+from rdpt_ray.method.resampling import PERCENTILES, Counts, Resampled, resample
 from rdpt_ray.method.score_columns import CORRECT, WRONG
 
 MIN_REACH = 5
 MIN_REACH_SHARE = 0.05
 """A position is read where both groups still have this many traces, and this share of theirs."""
 
-PERCENTILES = (2.5, 97.5)
+MIN_PROMPTS = 5
+"""With fewer, drawing prompts again says nothing, and no position is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,36 +47,44 @@ class Contrast:
 
 def num_positions(counted: Correctness) -> int:
     """Positions that are read: the first ones, up to where one of the groups has too few traces left."""
+    if counted.prompts < MIN_PROMPTS:
+        return 0
     reach = counted.reach
     enough = np.maximum(MIN_REACH, MIN_REACH_SHARE * reach[:, :1])
     return int(np.count_nonzero((reach >= enough).all(axis=0)))
 
 
-def contrasts(counted: Correctness, *, seed: int = 0, resamples: int = 1000) -> list[Contrast]:
+def contrasts(
+    counted: Correctness,
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+    drawn: Resampled | None = None,
+) -> list[Contrast]:
     """Curves, areas and intervals of each class that occurs.
 
     Args:
         counted: Of all the data.
         seed: Of the resampling.
-        resamples: How many times the traces are drawn.
+        resamples: How many times the prompts are drawn.
+        drawn: What `resample` gave with these, if it is at hand.
 
     Returns:
-        In the order of `Provenance`; empty where there are too few right or wrong traces to read a position.
+        In the order of `Provenance`; empty where there are too few prompts, right or wrong traces.
         Deterministic.
     """
     length = num_positions(counted)
     if not length:
         return []
-    rng = np.random.default_rng(seed)
-    shares = counted.counts[:, :, :length] / counted.reach[:, None, :length]
-    drawn = [_drawn(counted, group, length, rng, resamples) for group in (WRONG, CORRECT)]
+    drawn = drawn or resample(counted, seed=seed, resamples=resamples)
+    own, other = drawn.around(lambda counts: _shares(counts[..., :length]))
     found: list[Contrast] = []
     for name in Provenance:
         code = CODES[name]
         if not counted.counts[:, code].any():
             continue
-        wrong, correct = (shares[group, code] for group in (WRONG, CORRECT))
-        wrongs, corrects = (wrong + drawn[WRONG][:, code], correct + drawn[CORRECT][:, code])
+        wrong, correct = (own[group, code] for group in (WRONG, CORRECT))
+        wrongs, corrects = (other[:, group, code] for group in (WRONG, CORRECT))
         low, high = np.percentile((corrects - wrongs).mean(axis=1), PERCENTILES)
         found.append(
             Contrast(
@@ -92,34 +99,7 @@ def contrasts(counted: Correctness, *, seed: int = 0, resamples: int = 1000) -> 
     return found
 
 
-def _drawn(
-    counted: Correctness, group: int, length: int, rng: np.random.Generator, resamples: int
-) -> NDArray[np.float64]:
-    """[resamples, codes, positions] deviations of one group's shares from those of its sample."""
-    codes = _codes(counted.sample[group].values())[:, :length]
-    traces = len(codes)
-    has = np.stack([codes == code for code in range(len(LETTERS))], axis=1)
-    flat = has.reshape(traces, -1).astype(np.float64)
-    times = rng.multinomial(traces, np.full(traces, 1 / traces), size=resamples)
-    # Sums of whole numbers below 2 ** 53: exact, whatever the order in which the product adds them up.
-    counts = (times.astype(np.float64) @ flat).reshape(resamples, len(LETTERS), length)
-    sampled = _shares(has.sum(axis=0).astype(np.float64)[None])
-    scale = np.sqrt(traces / counted.traces[group])
-    # No trace of a resample reaches a late position: it says nothing there.
-    return np.nan_to_num(_shares(counts) - sampled) * scale
-
-
-def _codes(letters: Iterable[str]) -> NDArray[np.int8]:
-    """[traces, MAX_POSITIONS] the classes of a sample; -1 after a trace's end."""
-    number = {letter: code for code, letter in enumerate(LETTERS)}
-    rows = [[number[letter] for letter in text] for text in letters]
-    codes = np.full((len(rows), MAX_POSITIONS), -1, dtype=np.int8)
-    for row, known in zip(codes, rows, strict=True):
-        row[: len(known)] = known
-    return codes
-
-
-def _shares(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+def _shares(counts: Counts) -> NDArray[np.float64]:
     """[..., codes, positions] counts as shares of all at the position; NaN where there are none."""
     reach = counts.sum(axis=-2, keepdims=True)
     return np.divide(counts, reach, out=np.full(counts.shape, np.nan), where=reach > 0)

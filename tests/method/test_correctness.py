@@ -17,7 +17,7 @@ from rdpt_ray.method.score_columns import ScoreColumns, take
 seeds = st.integers(0, 2**32 - 1)
 
 
-def columns_of(letters, correct, trace_ids=None, known=None):
+def columns_of(letters, correct, trace_ids=None, known=None, prompts=None):
     """Traces whose sentences have these classes: T, S or C."""
     sentences = "".join(letters)
     ones = np.ones(len(sentences), np.int64)
@@ -25,7 +25,7 @@ def columns_of(letters, correct, trace_ids=None, known=None):
     teacher = [{"T": 0.9, "S": 0.1, "C": 0.5}[letter] for letter in sentences]
     return ScoreColumns(
         trace_ids=np.array(trace_ids or [f"t{index:06d}" for index in range(traces)]),
-        prompt_ids=np.array(["p"] * traces),
+        prompt_ids=np.array(prompts or ["p"] * traces),
         num_chars=np.ones(traces, np.int64),
         correct=np.array(correct, np.int8),
         eligible=np.zeros(traces, bool),
@@ -49,7 +49,8 @@ def test_by_hand():
     assert found.counts[1, CODES["TEACHER"], :3].tolist() == [2, 0, 0]
     assert found.counts[0, CODES["TEACHER"], :3].tolist() == [0, 0, 1]
     assert found.counts[0, CODES["COMMON"], :3].tolist() == [0, 1, 0]
-    assert found.sample == ({"t000002": "SCT"}, {"t000000": "TC", "t000001": "T"})
+    assert found.sample == {"p": (("SCT",), ("TC", "T"))}
+    assert found.prompts == 1
 
 
 def test_letters_follow_the_codes():
@@ -61,8 +62,8 @@ def test_letters_follow_the_codes():
 def test_counts_are_the_slow_loop(random_columns, seed, roles):
     columns = random_columns(seed, roles=roles)
     classes = columns.classes(DIVERGENCES["prob_difference"], alpha=0.1, beta=0.1)
-    expected, letters = Counter(), ({}, {})
-    for index in range(len(columns)):
+    expected, letters = Counter(), {}
+    for index in np.argsort(columns.trace_ids):
         group = int(columns.correct[index])
         if group < 0 or not columns.teacher_known[index]:
             continue
@@ -70,9 +71,10 @@ def test_counts_are_the_slow_loop(random_columns, seed, roles):
         expected.update((group, code, place) for place, code in enumerate(codes))
         if codes:
             text = "".join(LETTERS[code] for code in codes)
-            letters[group][columns.trace_ids[index]] = text
+            letters.setdefault(columns.prompt_ids[index], ([], []))[group].append(text)
     found = count_correctness(columns)
-    assert found.sample == letters
+    assert found.sample == {p: (tuple(w), tuple(r)) for p, (w, r) in letters.items()}
+    assert found.prompts == len(letters)
     assert found.counts.sum() == expected.total()
     for (group, code, place), count in expected.items():
         assert found.counts[group, code, place] == count
@@ -81,7 +83,9 @@ def test_counts_are_the_slow_loop(random_columns, seed, roles):
 @given(seeds, st.integers(1, 5))
 def test_any_split_adds_up(random_columns, seed, kept):
     columns = random_columns(seed)
-    part_of = np.random.default_rng(seed).integers(0, 3, len(columns))
+    # As buckets do: all candidates of a prompt in one of them.
+    _, prompt_of = np.unique(columns.prompt_ids, return_inverse=True)
+    part_of = np.random.default_rng(seed).integers(0, 3, len(columns))[prompt_of]
     whole_sample = correctness.SAMPLE
     correctness.SAMPLE = kept
     try:
@@ -103,16 +107,34 @@ def test_json_and_back(random_columns, seed):
     assert again.to_dict() == found.to_dict()
 
 
-def test_the_sample_is_the_smallest_ids_of_each_group():
+def test_the_sample_is_whole_prompts_with_the_smallest_ids(monkeypatch):
+    monkeypatch.setattr(correctness, "SAMPLE", 4)
+    prompts = ["c", "a", "b", "a", "b", "b", "d"]
+    found = count_correctness(columns_of(["T"] * 7, [1, 1, 0, 0, 1, 1, 1], prompts=prompts))
+    # a has two traces and b three: b completes the four.
+    assert found.sample == {"a": (("T",), ("T",)), "b": (("T",), ("T", "T"))}
+    assert (found.prompts, found.traces) == (4, (2, 5))
+
+
+def test_the_sample_of_one_large_prompt_is_bounded():
     count = SAMPLE + 10
-    ids = [f"t{number:06d}" for number in np.random.default_rng(0).permutation(count)]
-    found = count_correctness(columns_of(["T"] * count, [1] * count, ids))
-    assert list(found.sample[1]) == sorted(ids)[:SAMPLE]
+    found = count_correctness(columns_of(["T"] * count, [1] * count))
+    assert found.sample == {"p": ((), ("T",) * SAMPLE)}
     assert found.traces == (0, count)
+
+
+def test_a_manifest_from_before_prompts_were_kept_is_read():
+    found = count_correctness(columns_of(["TC", "T", "S"], [1, 1, 0]))
+    old = found.to_dict()
+    del old["prompts"]
+    old["sample"] = [{"t2": "S"}, {"t0": "TC", "t1": "T"}]
+    again = Correctness.from_dict(json.loads(json.dumps(old)))
+    assert again.prompts == 3
+    assert again.sample == {"t2": (("S",), ()), "t0": ((), ("TC",)), "t1": ((), ("T",))}
 
 
 def test_late_positions_are_cut():
     found = count_correctness(columns_of(["T" * 250, "S" * 250], [1, 0]))
     assert found.counts.shape == (2, 6, 200)
     assert found.counts.sum() == 400
-    assert len(found.sample[0]["t000001"]) == 200
+    assert [len(text) for texts in found.sample["p"] for text in texts] == [200, 200]

@@ -1,20 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from rdpt_ray.method.correctness import LETTERS, MAX_POSITIONS, SAMPLE, Correctness
+from rdpt_ray.method.correctness import SAMPLE
 from rdpt_ray.method.correctness_intervals import contrasts, num_positions
-
-
-def counted(wrong, correct):
-    """Of traces given as letters, in the order of their ids."""
-    counts = np.zeros((2, len(LETTERS), MAX_POSITIONS), np.int64)
-    samples = []
-    for group, traces in enumerate((wrong, correct)):
-        for text in traces:
-            for place, letter in enumerate(text):
-                counts[group, LETTERS.index(letter), place] += 1
-        samples.append({f"{number:06d}": text for number, text in enumerate(traces[:SAMPLE])})
-    return Correctness(counts, tuple(samples))
+from tests.method.counted_traces import counted, counted_prompts
 
 
 def drawn(rng, share, traces, length=6):
@@ -65,16 +56,35 @@ def test_the_area_is_covered_about_as_often_as_it_says():
     runs, hits = 150, 0
     for seed in range(runs):
         data = counted(drawn(rng, 0.35, 60), drawn(rng, 0.5, 80))
-        teacher = contrasts(data, seed=seed, resamples=300)[0]
+        teacher = contrasts(data, seed=seed, resamples=200)[0]
         hits += teacher.low <= 0.15 <= teacher.high
     # 95 % +- three standard errors of 150 runs, and a little for a percentile interval of 60 traces.
     assert 0.88 <= hits / runs <= 1
 
 
-def test_the_interval_is_that_of_all_traces_not_of_the_sample():
+def test_the_interval_is_that_of_all_prompts_not_of_the_sample():
     rng = np.random.default_rng(0)
-    wrong, correct = drawn(rng, 0.35, 4 * SAMPLE), drawn(rng, 0.5, 4 * SAMPLE)
-    sampled = contrasts(counted(wrong[:SAMPLE], correct[:SAMPLE]))[0]
-    whole = contrasts(counted(wrong, correct))[0]
-    assert (whole.high - whole.low) / (sampled.high - sampled.low) == pytest.approx(0.5, abs=0.01)
-    assert whole.low <= 0.15 <= whole.high
+    wrong, correct = drawn(rng, 0.35, 2 * SAMPLE), drawn(rng, 0.5, 2 * SAMPLE)
+    both = counted(wrong[: SAMPLE // 2], correct[: SAMPLE // 2])
+    whole = replace(counted(wrong, correct), sample=both.sample)
+    sampled, scaled = contrasts(both)[0], contrasts(whole)[0]
+    assert (scaled.high - scaled.low) / (sampled.high - sampled.low) == pytest.approx(0.5, abs=0.01)
+    assert scaled.low <= 0.15 <= scaled.high
+
+
+def test_traces_of_one_prompt_are_drawn_together():
+    """Eight copies of a trace say no more than one: the interval stays as wide as with one."""
+    rng = np.random.default_rng(0)
+    wrong, correct = drawn(rng, 0.35, 60), drawn(rng, 0.5, 60)
+    once = contrasts(counted(wrong, correct))[0]
+    groups = [(0, [text] * 8) for text in wrong] + [(1, [text] * 8) for text in correct]
+    prompts = [([], texts) if group else (texts, []) for group, texts in groups]
+    copied = contrasts(counted_prompts(prompts))[0]
+    assert copied.area == pytest.approx(once.area)
+    assert copied.high - copied.low == pytest.approx(once.high - once.low, rel=0.1)
+
+
+def test_a_few_prompts_are_not_read_however_many_traces():
+    traces = (["TC"] * 50, ["CT"] * 50)
+    assert contrasts(counted_prompts([traces] * 4)) == []
+    assert len(contrasts(counted_prompts([traces] * 5))) == 2
