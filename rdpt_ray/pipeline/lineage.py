@@ -113,7 +113,7 @@ def manifest(
         "files": files_of(job.store, job.folder),
         "facts": facts.to_dict(),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "config": _public(config.model_dump(mode="json")),
+        "config": public_values(config.model_dump(mode="json")),
         "inputs": [
             {
                 "uri": file.uri,
@@ -171,12 +171,12 @@ def commit() -> str | None:
     return f"{head}+" if changed else head
 
 
-def _public(value: Any) -> Any:
+def public_values(value: Any) -> Any:
     """A config's values with logins and signatures taken out of every URI."""
     if isinstance(value, dict):
-        return {key: _public(inner) for key, inner in value.items()}
+        return {key: public_values(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_public(inner) for inner in value]
+        return [public_values(inner) for inner in value]
     return public_uri(value) if isinstance(value, str) else value
 
 

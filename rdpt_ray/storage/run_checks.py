@@ -119,7 +119,7 @@ def check_run(run: RunRecord, names: Collection[str], rows: Mapping[str, int]) -
         rows: File of a run -> its rows, of those that can be read.
     """
     expected = dict.fromkeys(_tables_of(run), "a table of every bucket of the run")
-    if run.is_finished:
+    if run.is_finished and run.selects:
         expected[f"{run.folder}/{REPORT}"] = "the report of a finished run"
     for name in (run.manifest or {}).get("files") or {}:
         expected.setdefault(f"{run.folder}/{name}", "the file, as the manifest says")
@@ -127,7 +127,7 @@ def check_run(run: RunRecord, names: Collection[str], rows: Mapping[str, int]) -
     found = [each for name in missing for each in damages(name, [(expected[name], ABSENT)])]
     found += _check_drops(run, rows)
     wrong = [each for told in run.ingested or [] for each in _check_bucket(run, told, rows)]
-    if run.manifest is not None and not wrong:  # else the manifest is not to blame
+    if run.manifest is not None and run.selects and not wrong:  # else the manifest is not to blame
         wrong = damages(f"{run.folder}/{MANIFEST}", _check_counts(run, run.manifest, rows))
     return found + wrong
 

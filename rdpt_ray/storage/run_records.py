@@ -54,6 +54,12 @@ class RunRecord:
         }
 
     @property
+    def selects(self) -> bool:
+        """Whether it ends in tables of traces and a report, as `curate` and `trace` do; True if unknown."""
+        kind = (self.manifest or {}).get("facts", {}).get("kind", "curate")
+        return kind in ("curate", "trace")
+
+    @property
     def model_keys(self) -> dict[str, str] | None:
         """Role -> model-key; None where the run does not say."""
         if self.manifest is None:

@@ -1,0 +1,230 @@
+"""Parts of prompts to responses: a pool of actors, each hosting the model, one part at a time.
+
+An actor commits a part's responses itself, whole, before it reports: a killed run loses at most the parts in
+flight, and what is there is never sampled again.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+import ray
+
+from rdpt_ray.errors import RdptError
+from rdpt_ray.model_config import ModelConfig
+from rdpt_ray.pipeline.attempts import Attempts
+from rdpt_ray.pipeline.nodes import connected_cluster, is_gone
+from rdpt_ray.pipeline.pools import GROW_AT, OVERLAP, num_threads, pool_arguments
+from rdpt_ray.pipeline.sample_plan import plan_name
+from rdpt_ray.pipeline.score import INIT_DEATHS, SELF_ENDED, ScoredPart
+from rdpt_ray.pipeline.vitals import Guard, Pulse
+from rdpt_ray.sample_config import SamplingConfig
+from rdpt_ray.sampling.loading import SamplingEngineName, load_sampler, sample_uuid
+from rdpt_ray.sampling.sampler import ModelSampler, Request, Sampled
+from rdpt_ray.scoring.identity import ModelIdentity
+from rdpt_ray.scoring.numerics import numerics
+from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.samples import SampleCounts, sample_name, write_samples
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingTask:
+    """What every actor of the pool must know."""
+
+    store: Root
+    run: str
+    """The run's folder in it, where the plan is."""
+    to: Root
+    """Where responses go."""
+    model: ModelConfig
+    identity: ModelIdentity
+    engine: SamplingEngineName
+    sampling: SamplingConfig
+    settings: dict[str, Any]
+    """What decides the responses; written into every file."""
+    key: str
+    """The sampling key: a hash of them."""
+    teacher_name: str
+    session: str
+    """The file of the session that this is done for."""
+
+    @property
+    def attempts(self) -> str:
+        """The name under which attempts at its parts are kept."""
+        return f"sample-{self.key}"
+
+
+def sample_planned(
+    parts: Sequence[str], task: SamplingTask, stalled: Callable[[str], None] = lambda why: None
+) -> Generator[ScoredPart, None, None]:
+    """Sample parts that are not there yet.
+
+    Args:
+        parts: Their keys.
+        task: How.
+        stalled: Called, from a thread, when Ray does nothing any more.
+
+    Yields:
+        A record per part, as soon as it is committed; it counts responses where scoring counts traces.
+    """
+    pool = task.model.pool
+    items = ray.data.from_items([{"key": key} for key in parts], override_num_blocks=len(parts))
+    items.context.autoscaling_config.actor_pool_util_upscaling_threshold = GROW_AT
+    # Ray's own guard would end a job whose model loads for longer than half an hour.
+    items.context.execution_no_progress_timeout_s = -1
+    items.context.max_consecutive_actor_init_deaths = INIT_DEATHS
+    limit_s = max(pool.pass_limit_s, pool.load_limit_s)
+    with Guard(limit_s=limit_s, stalled=stalled) as guard:
+        sampled = items.map_batches(
+            SamplePart,
+            fn_constructor_kwargs={"task": task, "vitals": guard.vitals},
+            batch_size=1,
+            batch_format="pyarrow",
+            **pool_arguments(pool, connected_cluster(), num_parts=len(parts)),
+        )
+        for row in sampled.iter_rows():
+            yield ScoredPart(**row)
+
+
+class SamplePart:
+    """The actor: loads one model once and samples parts for as long as its pool lives."""
+
+    def __init__(self, *, task: SamplingTask, vitals: Any = None) -> None:
+        """Load the model. `vitals` listens to signs of life."""
+        self._task = task
+        pool = task.model.pool
+        self._pulse = Pulse(vitals, pass_s=pool.pass_limit_s, load_s=pool.load_limit_s)
+        self._attempts = Attempts(
+            task.store,
+            task.attempts,
+            session=task.session,
+            width=OVERLAP,
+            node=ray.get_runtime_context().get_node_id() if ray.is_initialized() else "",
+            is_gone=is_gone,
+            waiting=self._pulse.waiting,
+        )
+        threads = num_threads(pool)
+        self._sampler: ModelSampler | RdptError
+        with self._pulse.loading():
+            try:
+                self._sampler = load_sampler(
+                    task.model,
+                    task.identity,
+                    engine=task.engine,
+                    sampling=task.sampling,
+                    num_threads=threads,
+                )
+                self._sampler.tell(self._pulse.passed)
+            except RdptError as error:
+                self._sampler = error  # raised by the first part: Ray would load again and again
+        facts = numerics(task.model, num_threads=threads)
+        facts |= {"engine": task.engine, "cache_tokens": str(task.sampling.cache_tokens)}
+        self._numerics = json.dumps(facts, sort_keys=True)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Sample and commit the parts of a batch (one, as the stage sends them).
+
+        Raises:
+            ModelError: if the model could not be loaded.
+        """
+        if isinstance(self._sampler, RdptError):
+            raise self._sampler
+        try:
+            return pa.Table.from_pylist(
+                [self._attempt(key, self._sampler) for key in batch.column("key").to_pylist()]
+            )
+        except SystemExit:
+            # Ray takes it for the actor's own wish, never starts it anew, and hangs (2.60, ray#62746).
+            os._exit(SELF_ENDED)
+
+    def _attempt(self, key: str, sampler: ModelSampler) -> dict[str, Any]:
+        with self._attempts.on(key, sampler.sample) as work:
+            if work is None:
+                return asdict(ScoredPart(key, 0, 0, 0, 0, 0.0, is_left=True))
+            if self._task.to.exists(sample_name(key)):  # another session was faster
+                return asdict(ScoredPart(key, 0, 0, 0, 0, 0.0, numerics=self._numerics))
+            begun = time.perf_counter()
+            with self._pulse.scoring():
+                counts, num_prompt_tokens = self._sample_part(key, work.tokens)
+        done = ScoredPart(
+            key=key,
+            num_scored=counts.samples,
+            num_errors=counts.errors,
+            num_pruned=0,
+            num_tokens=counts.tokens + num_prompt_tokens,
+            seconds=time.perf_counter() - begun,
+            num_again=counts.samples if work.was_lost else 0,
+            numerics=self._numerics,
+        )
+        return asdict(replace(done))
+
+    def _sample_part(
+        self, key: str, sample: Callable[[Sequence[Request]], list[Sampled | str]]
+    ) -> tuple[SampleCounts, int]:
+        """Sample a part and commit it; what it counts, and the tokens of its prompts."""
+        task = self._task
+        prompts = task.store.read_table(plan_name(task.run, key)).to_pylist()
+        asked = [
+            (
+                prompt,
+                Request(
+                    sample_uuid(task.key, prompt["prompt_id"], candidate),
+                    prompt["prompt_id"],
+                    candidate,
+                    prompt["messages"],
+                ),
+            )
+            for prompt in prompts
+            for candidate in prompt["candidates"]
+        ]
+        results = sample([request for _, request in asked])
+        rows = [
+            _row(prompt, request, result, task.teacher_name)
+            for (prompt, request), result in zip(asked, results, strict=True)
+        ]
+        counts = write_samples(task.to, key, rows, task.settings)
+        return counts, sum(row.get("prompt_tokens") or 0 for row in rows)
+
+
+def _row(
+    prompt: dict[str, Any], request: Request, result: Sampled | str, teacher_name: str
+) -> dict[str, Any]:
+    """A response as a row of the schema SAMPLES."""
+    row: dict[str, Any] = {
+        "sample_uuid": request.sample_uuid,
+        "prompt_id": request.prompt_id,
+        "candidate": request.candidate,
+        "messages": request.messages,
+        "reference_answer": prompt["reference_answer"],
+        "teacher_name": teacher_name,
+        "source": prompt["source"],
+        "license": prompt["license"],
+    }
+    if isinstance(result, str):
+        return {**row, "metadata": _metadata(prompt, request, None), "error": result}
+    return {
+        **row,
+        "response": result.response,
+        "complete": result.finish_reason == "stop",
+        "finish_reason": result.finish_reason,
+        "metadata": _metadata(prompt, request, result.finish_reason),
+        "token_ids": result.token_ids,
+        "logprobs": result.logprobs,
+        "prompt_tokens": result.prompt_tokens,
+        "response_tokens": len(result.token_ids),
+    }
+
+
+def _metadata(
+    prompt: dict[str, Any], request: Request, finish_reason: str | None
+) -> dict[str, Any]:
+    """What goes with the trace through everything that follows; its record is found by the first."""
+    return {
+        "sample_uuid": request.sample_uuid,
+        "finish_reason": finish_reason,
+        "prompt": prompt["metadata"],
+    }
