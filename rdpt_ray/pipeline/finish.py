@@ -21,6 +21,7 @@ from rdpt_ray.publish.facts import (
     RunFacts,
     VerifyFacts,
 )
+from rdpt_ray.publish.findings_answers import answer_facts
 from rdpt_ray.publish.publishing import publish_run
 from rdpt_ray.publish.release import Published
 from rdpt_ray.publish.report import render_report
@@ -52,6 +53,8 @@ class Run:
             "rejected": self.summary.rejected,
             "quarantined": self.summary.quarantined,
             "pruned": self.summary.pruned,
+            "classes": dict(self.summary.classes),
+            "answers": None if self.facts.answers is None else asdict(self.facts.answers),
             "scored": {model.role: model.scored for model in self.facts.models},
             "reused": {model.role: model.reused for model in self.facts.models},
             "published": None if self.published is None else asdict(self.published),
@@ -101,6 +104,7 @@ def finish(job: Job, session: AtWork, found: Findings) -> Run:
         divergence=config.thresholds.divergence,
         auto_beta=found.auto_beta,
         verification=found.verification,
+        answers=answer_facts(summary.correctness, kind),
         min_score=config.selection.min_score,
         budget_rows=config.selection.budget.rows,
         budget_tokens=config.selection.budget.tokens,

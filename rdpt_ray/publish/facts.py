@@ -61,6 +61,43 @@ class VerifyFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassByAnswer:
+    """One class: its shares in right answers less those in wrong ones; intervals are of 95 %."""
+
+    name: str
+    area: float
+    """Area between the two curves over their length: mean over positions, each counts the same."""
+    area_low: float
+    area_high: float
+    difference: float
+    """At equal position, weighed by how many traces reach a position (`method.equal_position`)."""
+    low: float
+    high: float
+    r: float | None
+    """Correlation of class and right answer at equal position; None where the class does not vary."""
+    r_low: float | None
+    r_high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFacts:
+    """Which classes go with right answers, and on how much that rests."""
+
+    prompts: int
+    correct: int
+    """Traces with a right answer."""
+    wrong: int
+    ungraded: int
+    """Traces of which it is not known; in neither group."""
+    positions: int
+    """Positions that the area is over; later ones have too few traces left. 0: too few of either group."""
+    last_correct: int
+    """Right traces that reach the last of them."""
+    last_wrong: int
+    classes: tuple[ClassByAnswer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class BetaFacts:
     """How `beta: auto` came to its number: a rule of ours, not the paper's (`method.auto_beta`)."""
 
@@ -146,6 +183,8 @@ class RunFacts:
     """None where beta is a number of the config."""
     verification: VerifyFacts | None = None
     """None where only the input says whether an answer is right."""
+    answers: AnswerFacts | None = None
+    """None where of no trace it is known whether its answer is right, and in manifests of older versions."""
     min_score: float | None = None
     budget_rows: int | None = None
     budget_tokens: int | None = None
@@ -178,6 +217,10 @@ class RunFacts:
         verification = values.get("verification")
         if verification is not None:
             verification = VerifyFacts(**verification)
+        answers = values.get("answers")
+        if answers is not None:
+            classes = tuple(ClassByAnswer(**each) for each in answers["classes"])
+            answers = AnswerFacts(**{**answers, "classes": classes})
         sessions = values.get("sessions")
         if sessions is not None:
             costs = tuple(RoleCost(**cost) for cost in sessions["costs"])
@@ -190,6 +233,7 @@ class RunFacts:
                 "precision": precision,
                 "auto_beta": beta,
                 "verification": verification,
+                "answers": answers,
                 "sessions": sessions,
             }
         )

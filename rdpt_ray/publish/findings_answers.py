@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 
 from rdpt_ray.method.correctness import Correctness
-from rdpt_ray.method.correctness_intervals import Contrast, contrasts
-from rdpt_ray.publish.facts import VerifyFacts
+from rdpt_ray.method.correctness_intervals import Contrast, contrasts, num_positions
+from rdpt_ray.method.equal_position import Association, associations, num_strata
+from rdpt_ray.method.resampling import resample
+from rdpt_ray.publish.facts import AnswerFacts, ClassByAnswer, VerifyFacts
 from rdpt_ray.publish.findings import Reason
 from rdpt_ray.publish.palette import ORDER, Kind
+
+SEED, RESAMPLES = 0, 1000
+"""Of the intervals: fixed, so that a run always shows the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +21,15 @@ class Answers:
     wrong: int
     correct: int
     """Traces in each group."""
+    prompts: int
     ungraded: int
     teacher_missing: int
     contrasts: tuple[Contrast, ...]
-    """Empty where a group has too few traces."""
+    """Empty where there are too few prompts, or a group has too few traces."""
+    associations: tuple[Association, ...]
+    """Of the same classes in the same order."""
+    strata: int
+    """Positions that those are over: all that both groups reach."""
     reach: tuple[tuple[int, int], ...]
     """Per position drawn: wrong traces, right traces."""
 
@@ -42,23 +52,60 @@ def answers(found: Correctness | None, kind: Kind) -> Answers | None:
     if found is None or not sum(found.traces):
         return None
     wrong, correct = found.traces
-    order = ORDER[kind]
-    drawn = tuple(
-        sorted(
-            contrasts(found),
-            key=lambda each: order.index(each.name) if each.name in order else len(order),
-        )
+    length = num_positions(found)
+    drawn = resample(found, seed=SEED, resamples=RESAMPLES) if length else None
+    by_class = sorted(
+        zip(contrasts(found, drawn=drawn), associations(found, drawn=drawn), strict=True),
+        key=lambda both: _place(both[0].name, ORDER[kind]),
     )
-    length = len(drawn[0].correct.share) if drawn else 0
     reach = found.reach[:, :length].T.tolist()
     return Answers(
         wrong=wrong,
         correct=correct,
+        prompts=found.prompts,
         ungraded=found.ungraded,
         teacher_missing=found.teacher_missing,
-        contrasts=drawn,
+        contrasts=tuple(contrast for contrast, _ in by_class),
+        associations=tuple(association for _, association in by_class),
+        strata=num_strata(found),
         reach=tuple((low, high) for low, high in reach),
     )
+
+
+def answer_facts(found: Correctness | None, kind: Kind) -> AnswerFacts | None:
+    """The same in the numbers that a manifest keeps; None where no trace's answer was judged."""
+    shown = answers(found, kind)
+    if shown is None:
+        return None
+    last_wrong, last_correct = shown.reach[-1] if shown.reach else (0, 0)
+    return AnswerFacts(
+        prompts=shown.prompts,
+        correct=shown.correct,
+        wrong=shown.wrong,
+        ungraded=shown.ungraded,
+        positions=len(shown.reach),
+        last_correct=last_correct,
+        last_wrong=last_wrong,
+        classes=tuple(
+            ClassByAnswer(
+                name=contrast.name,
+                area=contrast.area,
+                area_low=contrast.low,
+                area_high=contrast.high,
+                difference=association.difference,
+                low=association.low,
+                high=association.high,
+                r=association.r,
+                r_low=association.r_low,
+                r_high=association.r_high,
+            )
+            for contrast, association in zip(shown.contrasts, shown.associations, strict=True)
+        ),
+    )
+
+
+def _place(name: str, order: tuple[str, ...]) -> int:
+    return order.index(name) if name in order else len(order)
 
 
 def verified(facts: VerifyFacts | None, max_reasons: int = 6) -> Verified | None:
@@ -79,8 +126,8 @@ def verified(facts: VerifyFacts | None, max_reasons: int = 6) -> Verified | None
     )
 
 
-def verdict(contrast: Contrast) -> str:
-    """The area between the curves in words: which group has more of the class."""
-    if contrast.low > 0:
+def verdict(found: Contrast | Association | ClassByAnswer) -> str:
+    """A difference in words, by its interval: which group has more of the class."""
+    if found.low > 0:
         return "more in right answers"
-    return "more in wrong answers" if contrast.high < 0 else "no clear difference"
+    return "more in wrong answers" if found.high < 0 else "no clear difference"

@@ -16,7 +16,7 @@ from rdpt_ray.method.comparison_figures import LengthFigures, length_figures, ov
 from rdpt_ray.method.summary import UNSCORED, Summary
 from rdpt_ray.publish import findings, findings_beta, words
 from rdpt_ray.publish.facts import RunFacts
-from rdpt_ray.publish.findings_answers import verified
+from rdpt_ray.publish.findings_answers import verdict, verified
 from rdpt_ray.publish.palette import MEANINGS
 from rdpt_ray.publish.public_names import public_name
 from rdpt_ray.publish.report import decimal, percent, points, share
@@ -177,6 +177,7 @@ def _environment() -> Environment:
         points=_ours(points),
         public_name=public_name,
         share=_ours(share),
+        verdict=_ours(verdict),
     )
     environment.globals.update(role_words=words.role_words)
     return environment

@@ -188,6 +188,9 @@ def _answers(summary: Summary, facts: RunFacts) -> dict[str, Any]:
         "curves": [
             (each, answers.verdict(each), figures_answers.curves(each, top)) for each in drawn
         ],
+        "associations": [
+            (each, answers.verdict(each)) for each in (found.associations if found else ())
+        ],
     }
 
 

@@ -9,8 +9,9 @@ from rich.text import Text
 from rdpt_ray.method.comparison_figures import length_figures
 from rdpt_ray.method.summary import Summary
 from rdpt_ray.publish import findings
-from rdpt_ray.publish.facts import ModelFacts, RunFacts, SessionFacts
-from rdpt_ray.publish.findings_answers import verified
+from rdpt_ray.publish.facts import AnswerFacts, ModelFacts, RunFacts, SessionFacts
+from rdpt_ray.publish.findings_answers import verdict, verified
+from rdpt_ray.publish.report import points
 from rdpt_ray.publish.untrusted import shorten, visible
 
 MAX_REASONS = 4
@@ -57,6 +58,9 @@ def outcome_table(summary: Summary, facts: RunFacts) -> Table:
         _decimal(per_scored),
         f"Teacher sentences (scored traces: {findings.num_scored(summary):,})",
     )
+    if facts.kind == "trace":
+        for name, number, remark in _shares(summary):
+            table.add_row(name, number, Text(remark))
     table.add_row()
     for model in facts.models:
         table.add_row(Text(shorten(model.role, 20)), f"{model.scored:,}", Text(_work(model)))
@@ -87,6 +91,7 @@ def _more(summary: Summary, facts: RunFacts) -> Iterator[tuple[str, str, str]]:
             f"{found.wrong:,} wrong, {found.unknown:,} unknown, {found.given:,} given by the input;"
             f" method {shorten(found.method, 40)}",
         )
+    yield from _by_answer(facts.answers)
     if facts.auto_beta is not None:
         low, high = facts.auto_beta.interval
         yield (
@@ -104,6 +109,35 @@ def _more(summary: Summary, facts: RunFacts) -> Iterator[tuple[str, str, str]]:
             f"r(Teacher count, sentences), within prompts {within}: the known confounder{read}",
         )
     yield from _history(facts.sessions)
+
+
+def _shares(summary: Summary) -> Iterator[tuple[str, str, str]]:
+    """Lines for the four-way classes of all sentences."""
+    total = summary.classes.total()
+    for each in findings.class_shares(summary, "trace"):
+        if each.num_all:
+            name = shorten(each.name.capitalize(), 20)
+            yield f"  {name}", f"{each.num_all / total:.1%}", f"of {total:,} sentences"
+
+
+def _by_answer(found: AnswerFacts | None) -> Iterator[tuple[str, str, str]]:
+    """Lines for the classes that right and wrong answers have, at equal position."""
+    if found is None:
+        return
+    compared = (
+        f"{found.correct:,} right, {found.wrong:,} wrong answers to {found.prompts:,} prompts"
+    )
+    if not found.classes:
+        yield "right - wrong", "-", f"{compared}: too few to compare classes"
+        return
+    yield "right - wrong", "", f"points at equal position, 95% interval, r; {compared}"
+    for each in found.classes:
+        r = "" if each.r is None else f"; r {each.r:+.3f}"
+        yield (
+            f"  {shorten(each.name.capitalize(), 20)}",
+            points(each.difference),
+            f"{points(each.low)} to {points(each.high)}{r}: {verdict(each)}",
+        )
 
 
 def _history(sessions: SessionFacts | None) -> Iterator[tuple[str, str, str]]:

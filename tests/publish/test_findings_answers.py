@@ -3,7 +3,7 @@ import pytest
 from rdpt_ray.method.correctness import Correctness, count_correctness
 from rdpt_ray.publish.facts import VerifyFacts
 from rdpt_ray.publish.findings import Reason
-from rdpt_ray.publish.findings_answers import answers, verdict, verified
+from rdpt_ray.publish.findings_answers import answer_facts, answers, verdict, verified
 
 
 def test_right_and_wrong_by_hand(sixteen):
@@ -17,12 +17,31 @@ def test_right_and_wrong_by_hand(sixteen):
     assert teacher.area == pytest.approx(0.5)
     assert verdict(teacher) == "more in right answers"
     assert verdict(common) == "more in wrong answers"
+    # Position 1 is all Teacher, position 2 tells right from wrong: (0 + 4) / (4 + 4), 4 / sqrt(8 * 4).
+    stratified = found.associations[0]
+    assert (stratified.name, stratified.difference, found.strata) == ("TEACHER", 0.5, 2)
+    assert stratified.r == pytest.approx(0.5**0.5)
+
+
+def test_the_facts_are_what_is_shown(sixteen, five):
+    shown, kept = (each(count_correctness(sixteen), "curate") for each in (answers, answer_facts))
+    assert (kept.prompts, kept.correct, kept.wrong, kept.positions) == (16, 8, 8, 2)
+    assert (kept.last_correct, kept.last_wrong) == (8, 8)
+    for fact, contrast, association in zip(
+        kept.classes, shown.contrasts, shown.associations, strict=True
+    ):
+        assert fact.name == contrast.name == association.name
+        assert (fact.area, fact.area_low) == (contrast.area, contrast.low)
+        assert (fact.difference, fact.r_high) == (association.difference, association.r_high)
+    few = answer_facts(count_correctness(five), "curate")
+    assert (few.correct, few.wrong, few.positions, few.classes) == (3, 1, 0, ())
+    assert answer_facts(None, "trace") is None
 
 
 def test_too_few_to_draw(five):
     found = answers(count_correctness(five), "curate")
     assert (found.wrong, found.correct, found.ungraded) == (1, 3, 1)
-    assert (found.contrasts, found.reach) == ((), ())
+    assert (found.contrasts, found.associations, found.reach) == ((), (), ())
 
 
 def test_nothing_is_known():

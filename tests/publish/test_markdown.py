@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from rdpt_ray.method.correctness import count_correctness
+from rdpt_ray.publish.findings_answers import answer_facts
 from rdpt_ray.publish.markdown import Markdown, code, escape, run_markdown
 from rdpt_ray.publish.untrusted import visible
 from rdpt_ray.storage.runs import read_manifest
@@ -164,6 +166,26 @@ def test_a_traced_run_has_four_classes_and_no_policy(tmp_path, traced):
     assert "Boosted" in found
     assert "alpha 0.1" in found
     assert "Selection" not in found
+
+
+def test_what_goes_with_right_answers(tmp_path, sixteen, five):
+    def told(columns):
+        answers = answer_facts(count_correctness(columns), "trace")
+        facts = made_facts(16, kind="trace", policy=None, answers=answers)
+        return run_markdown(read_manifest(finished_run(tmp_path / str(len(columns)), facts=facts)))
+
+    found = told(sixteen)
+    assert "8 traces with a right answer and 8 with a wrong one, to 16 prompts." in found
+    assert (
+        "| Teacher | +50.0 | +50.0 to +50.0 | 0.707 | 0.707 to 0.707 | +50.0 | +50.0 to +50.0"
+        " | more in right answers |" in found
+    )
+    assert "a correlation and no cause" in found
+    assert "\n\n\n" not in found
+    few = told(five)
+    assert "3 traces with a right answer and 1 with a wrong one, to 2 prompts; of 1 more" in few
+    assert "Too few to compare classes" in few
+    assert "\n\n\n" not in few
 
 
 def test_a_run_without_rows(tmp_path):

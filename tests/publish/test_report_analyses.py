@@ -159,7 +159,27 @@ def test_right_and_wrong_answers_by_hand(page, analysed, facts):
     assert "a correlation and not a cause" in text
     assert "later positions rest on few traces" in text
     assert len(list(section.one("div", "multiples").all("svg"))) == 2
-    rows = [cells(row) for row in section.one("tbody").all("tr")]
+    stratified = section.by_id("equal-position").one("tbody")
+    assert [cells(row) for row in stratified.all("tr")] == [
+        [
+            "Teacher",
+            "+50.0",
+            "+50.0 to +50.0",
+            "+0.707",
+            "+0.707 to +0.707",
+            "more in right answers",
+        ],
+        [
+            "Common",
+            "-50.0",
+            "-50.0 to -50.0",
+            "-0.707",
+            "-0.707 to -0.707",
+            "more in wrong answers",
+        ],
+    ]
+    assert "over all 2 positions that both right and wrong answers reach" in text
+    rows = [cells(row) for row in section.one("table", "numbers").one("tbody").all("tr")]
     assert rows == [
         ["1", "8", "8", "100.0%", "100.0%", "0.0%", "0.0%"],
         ["2", "8", "8", "100.0%", "0.0%", "0.0%", "100.0%"],

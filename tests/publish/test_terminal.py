@@ -4,8 +4,10 @@ from io import StringIO
 
 from rich.console import Console
 
+from rdpt_ray.method.correctness import count_correctness
 from rdpt_ray.method.summary import Summary
 from rdpt_ray.publish.facts import BetaFacts, RoleCost, SessionFacts, VerifyFacts
+from rdpt_ray.publish.findings_answers import answer_facts
 from rdpt_ray.publish.terminal import print_outcome
 
 LONG_PATH = "s3://bucket/" + "a-long-folder/" * 12 + "report/index.html"
@@ -73,6 +75,15 @@ def test_a_run_that_selects_nothing(traced, facts):
     values = {**facts.to_dict(), "kind": "trace", "policy": None}
     lines = printed(traced, type(facts).from_dict(values))
     assert "  traced              5" in lines
+    # TBH HHS BU THT SH: Teacher 3, Boosted 2, Shared 5, Student 2, one without a class.
+    start = next(at for at, line in enumerate(lines) if line.startswith("per scored trace"))
+    assert lines[start + 1 : start + 6] == [
+        "  Teacher         23.1%  of 13 sentences",
+        "  Boosted         15.4%  of 13 sentences",
+        "  Shared          38.5%  of 13 sentences",
+        "  Student         15.4%  of 13 sentences",
+        "  Unscored         7.7%  of 13 sentences",
+    ]
     assert not [line for line in lines if "selected" in line]
 
 
@@ -106,3 +117,18 @@ def test_verification_from_outside_controls_nothing(summary, facts):
     facts = replace(facts, verification=VerifyFacts("[red]\x1b[2J", 0, 1, 0))
     text = " ".join(" ".join(printed(summary, facts)).split())
     assert "method [red]<U+001B>[2J" in text
+
+
+def test_what_goes_with_right_answers(traced, facts, sixteen, five):
+    facts = replace(facts, kind="trace", policy=None)
+    found = answer_facts(count_correctness(sixteen), "trace")
+    lines = printed(traced, replace(facts, answers=found))
+    assert max(map(len, lines[:-1])) <= 80
+    text = " ".join(" ".join(lines).split())
+    assert (
+        "right - wrong points at equal position, 95% interval, r; 8 right, 8 wrong answers" in text
+    )
+    assert "Teacher +50.0 +50.0 to +50.0; r +0.707: more in right answers" in text
+    few = answer_facts(count_correctness(five), "trace")
+    text = " ".join(" ".join(printed(traced, replace(facts, answers=few))).split())
+    assert "3 right, 1 wrong answers to 2 prompts: too few to compare classes" in text
