@@ -34,8 +34,7 @@ def open_page(browser, tmp_path):
         page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
         page.on("popup", lambda popup: complaints.append(f"popup: {popup.url}"))
         page.on("request", lambda request: asked.append(request.url))
-        page.goto(path.as_uri() + hash)
-        page.wait_for_load_state("networkidle")
+        page.goto(path.as_uri() + hash)  # returns when everything that the page asks for is there
         opened.append((session, asked, path.as_uri()))
         return page
 

@@ -174,22 +174,29 @@ def rgb(colour):
     return f"rgb({', '.join(str(int(colour[start : start + 2], 16)) for start in (1, 3, 5))})"
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 400])
+LOOK = """element => {
+    const style = getComputedStyle(element);
+    return [style.backgroundColor, style.color, style.textDecorationLine,
+            style.textDecorationStyle, style.textDecorationColor];
+}"""
+
+
 @pytest.mark.parametrize("kind", ["curate", "trace"])
-def test_classes_have_their_colours_and_underlines(open_page, kind, width, theme):
-    page = open_page(render_report(*make_run(kind)), width=width, theme=theme)
-    read = """element => {
-        const style = getComputedStyle(element);
-        return [style.backgroundColor, style.color, style.textDecorationLine,
-                style.textDecorationStyle, style.textDecorationColor];
-    }"""
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == rgb(
-        PAPER[theme]["paper"]
-    )
+def test_classes_have_their_colours_and_underlines(open_page, kind):
+    page = open_page(render_report(*make_run(kind)))
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        for width in (1280, 400):
+            page.set_viewport_size({"width": width, "height": 900})
+            check_classes(page, kind, theme)
+
+
+def check_classes(page, kind, theme):
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == rgb(PAPER[theme]["paper"])
     for name in ORDER[kind]:
         sentence = page.locator(f"#most .response .s.{name.lower()}").first
-        ground, ink, line, style, colour = sentence.evaluate(read)
+        ground, ink, line, style, colour = sentence.evaluate(LOOK)
         assert ground == rgb(CLASSES[theme][name].tint)
         assert ink == rgb(PAPER[theme]["muted" if name == UNSCORED else "ink"])
         if UNDERLINES[name] is None:
@@ -223,11 +230,10 @@ def test_the_page_is_read_without_scrolling_sideways(open_page, kind, width):
     assert min(sizes) > 9, "labels of the charts are too small to read"
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("kind", ["curate", "trace"])
-def test_the_analyses_are_read_without_scrolling_sideways(open_page, kind, width, theme):
-    page = open_page(render_report(*make_analysed_run(kind)), width=width, theme=theme)
+def test_the_analyses_are_read_without_scrolling_sideways(open_page, kind, width):
+    page = open_page(render_report(*make_analysed_run(kind)), width=width)
     page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
     assert page.evaluate("document.documentElement.scrollWidth") == width
     outside = page.evaluate(

@@ -76,27 +76,27 @@ def test_a_four_way_run_has_three_lines_and_nothing_about_selection(viewer):
     assert not re.search(r"\b(selected|rejected|rank)\b", page.locator("#viewer-box").inner_text())
 
 
-@pytest.mark.parametrize(
-    ("query", "prompts"),
-    [
-        ("jupiter", ["Which planet is the largest?"]),
-        ("SATURN jupiter", ["Which planet is the largest?"]),
-        ("saturn venus", []),
-        ('"jupiter is large"', ["Which planet is the largest?"]),
-        ('"large jupiter"', []),
-        ("tied-1", ["Say something."]),
-        ("two plus two", ["What is two plus two?"] * 3),
-        ("<script>", []),
-    ],
-)
-def test_search_finds_texts_prompts_and_ids(viewer, query, prompts):
+SEARCHES = {
+    "jupiter": ["Which planet is the largest?"],
+    "SATURN jupiter": ["Which planet is the largest?"],
+    "saturn venus": [],
+    '"jupiter is large"': ["Which planet is the largest?"],
+    '"large jupiter"': [],
+    "tied-1": ["Say something."],
+    "two plus two": ["What is two plus two?"] * 3,
+    "<script>": [],
+}
+
+
+def test_search_finds_texts_prompts_and_ids(viewer):
     page = viewer()
-    search(page, query)
-    assert entries(page) == prompts
-    if prompts:
-        assert page.locator(".messages").inner_text() == prompts[0]
-    else:
-        assert page.locator("#viewer-list").inner_text() == "No trace is like that."
+    for query, prompts in SEARCHES.items():
+        search(page, query)
+        assert entries(page) == prompts, query
+        if prompts:
+            assert page.locator(".messages").inner_text() == prompts[0]
+        else:
+            assert page.locator("#viewer-list").inner_text() == "No trace is like that."
 
 
 def test_what_is_searched_for_is_marked_in_the_text(viewer):
@@ -108,34 +108,34 @@ def test_what_is_searched_for_is_marked_in_the_text(viewer):
     assert page.evaluate(marked) == []
 
 
-@pytest.mark.parametrize(
-    ("control", "value", "count"),
-    [
-        ("outcome", "selected", 4),
-        ("outcome", "rejected", 6),
-        ("outcome", "=outranked", 4),
-        ("outcome", "=filter: complete", 1),
-        ("outcome", "=pruned", 1),
-        ("sentences", "S", 2),
-        ("sentences", "U", 2),
-        ("answer", "right", 2),
-        ("answer", "wrong", 2),
-        ("answer", "unknown", 6),
-        ("model", "-teacher", 1),
-        ("model", "+student", 10),
-    ],
-)
-def test_filters_and_the_numbers_beside_them(viewer, control, value, count):
+FILTERS = {
+    ("outcome", "selected"): 4,
+    ("outcome", "rejected"): 6,
+    ("outcome", "=outranked"): 4,
+    ("outcome", "=filter: complete"): 1,
+    ("outcome", "=pruned"): 1,
+    ("sentences", "S"): 2,
+    ("sentences", "U"): 2,
+    ("answer", "right"): 2,
+    ("answer", "wrong"): 2,
+    ("answer", "unknown"): 6,
+    ("model", "-teacher"): 1,
+    ("model", "+student"): 10,
+}
+
+
+def test_filters_and_the_numbers_beside_them(viewer):
     page = viewer()
-    select = page.locator(f"#viewer-{control}")
-    label = select.locator(f'option[value="{value}"]').inner_text()
-    assert label.endswith(f"({count})")
-    select.select_option(value)
-    assert found(page) == (f"{count} of 10 traces" if count < 10 else "10 traces")
-    assert page.locator("#viewer-list .entry").count() == count
-    if count < 10:
-        page.get_by_role("button", name="show all").click()
-        assert found(page) == "10 traces"
+    for (control, value), count in FILTERS.items():
+        select = page.locator(f"#viewer-{control}")
+        label = select.locator(f'option[value="{value}"]').inner_text()
+        assert label.endswith(f"({count})")
+        select.select_option(value)
+        assert found(page) == (f"{count} of 10 traces" if count < 10 else "10 traces"), value
+        assert page.locator("#viewer-list .entry").count() == count
+        if count < 10:
+            page.get_by_role("button", name="show all").click()
+            assert found(page) == "10 traces"
 
 
 def test_filters_hold_together(viewer):

@@ -3,7 +3,7 @@
 import pytest
 
 from rdpt_ray.publish.untrusted import visible
-from tests.browser.viewer_page import page_of
+from tests.browser.viewer_page import entries, found, page_of, search
 from tests.publish.viewer_run import Told
 
 pytestmark = pytest.mark.browser
@@ -50,27 +50,41 @@ def everywhere(text):
     other = {**facts, "teacher_name": "another"}
     return {
         (text, ((text, text), ("user", text))): [first, second],
-        ("other", text): [Told("T", facts=other), Told("S", correct=False)],
+        (f"other {text}", text): [Told("T", facts=other), Told("S", correct=False)],
     }
 
 
-def everything(page):
-    """Go through all that can be pressed."""
-    for at in range(page.locator(".entry").count()):
-        page.locator(".entry").nth(at).click()
-    page.locator(".about summary").evaluate_all("all => all.forEach(each => each.click())")
-    for at in range(page.locator(".candidate .response .s").count()):
-        page.locator(".candidate .response .s").nth(at).evaluate(
-            "each => { each.focus(); each.click(); }"
-        )
-    for name in ("outcome", "sentences", "answer", "model", "sort"):
-        select = page.locator(f"#viewer-{name}")
-        for value in select.locator("option").evaluate_all("all => all.map(each => each.value)"):
-            if select.is_visible():
-                select.select_option(value)
-        if name != "sort" and select.is_visible():
-            select.select_option("")
-
+EVERYTHING = """async () => {
+    const wait = time => new Promise(done => setTimeout(done, time));
+    const texts = (node, selector) => [...node.querySelectorAll(selector)].map(each => each.textContent);
+    const list = document.querySelector("#viewer-list");
+    for (let before = -1; before !== list.children.length; await wait(60)) {
+        before = list.children.length;
+        list.scrollTop = list.scrollHeight;
+    }
+    const tags = new Set(), seen = [];
+    for (const entry of [...list.querySelectorAll(".entry")]) {
+        entry.click();
+        const card = document.querySelector(".candidate.active");
+        seen.push({
+            response: card.querySelector(".response").textContent,
+            messages: texts(document, ".message .text"),
+            facts: texts(card, ".about dd"),
+            href: card.querySelector(".about a").getAttribute("href"),
+        });
+        document.querySelectorAll(".about").forEach(each => { each.open = true; });
+        document.querySelectorAll(".candidate .response .s").forEach(each => { each.focus(); each.click(); });
+        document.querySelectorAll("*").forEach(each => tags.add(each.localName));
+    }
+    for (const select of document.querySelectorAll(".controls select")) {
+        for (const option of [...select.options].reverse()) {
+            select.value = option.value;
+            select.dispatchEvent(new Event("change"));
+        }
+    }
+    return [seen, [...tags]];
+}"""
+"""Press all that can be pressed; what was seen of each trace, and every element's name."""
 
 TAGS = """
     a article b bdi body br button circle code data dd details dialog div dl dt em figcaption figure footer g
@@ -79,32 +93,39 @@ TAGS = """
 """.split()
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_is_shown_and_never_obeyed(open_page, tmp_path, text):
-    page = open_page(
-        page_of(tmp_path / "run", everywhere(text), name=text, run_id=text, policy=text)
-    )
-    everything(page)
-    page.locator("#viewer-search").fill(text)
-    page.wait_for_timeout(150)
-    assert page.locator(".entry").count() == 4 or "<U+" in visible(text)
-    page.locator("#viewer-search").fill("End.")
-    page.wait_for_timeout(150)
-    assert page.locator(".entry").count() == 1
-    assert page.evaluate("window.pwned") is None
-    tags = page.evaluate("[...document.querySelectorAll('*')].map(each => each.localName)")
+@pytest.fixture
+def hostile_page(open_page, tmp_path):
+    prompts = {key: told for text in HOSTILE for key, told in everywhere(text).items()}
+    every = " ".join(HOSTILE)
+    return open_page(page_of(tmp_path / "run", prompts, name=every, run_id=every, policy=every))
+
+
+def test_hostile_text_is_shown_and_never_obeyed(hostile_page):
+    seen, tags = hostile_page.evaluate(EVERYTHING)
+    assert len(seen) == 4 * len(HOSTILE)
     assert set(tags) <= set(TAGS)
-    assert page.locator("script").count() == 2
-    assert page.locator("style").count() == 1
-    card = page.locator(".candidate.active")
-    assert card.locator(".response").text_content() == visible(text) + " End."
-    assert page.locator(".message .text").all_text_contents() == [visible(text)] * 2
-    card.locator(".about").evaluate("each => { each.open = true; }")
-    shown = " ".join(visible(text).split())
-    assert shown in card.locator(".about dd").all_text_contents()
-    href = card.locator(".about a").get_attribute("href")
-    assert href.startswith("#trace=")
-    assert not set("<>\"' ") - set("'") & set(href)
+    assert hostile_page.locator("script").count() == 2
+    assert hostile_page.locator("style").count() == 1
+    by_response = {each["response"]: each for each in seen}
+    for text in HOSTILE:
+        shown = by_response[f"{visible(text)} End."]
+        assert shown["messages"] == [visible(text)] * 2
+        assert " ".join(visible(text).split()) in shown["facts"]
+        assert shown["href"].startswith("#trace=")
+        assert not set('<>" ') & set(shown["href"])
+    hostile_page.wait_for_load_state("networkidle")  # half a second in which nothing is asked for
+    assert hostile_page.evaluate("window.pwned") is None
+
+
+def test_hostile_text_is_searched_for_as_it_is(hostile_page):
+    for text in HOSTILE:
+        if "<U+" in visible(text):
+            continue
+        search(hostile_page, text)
+        assert visible(text) in [" ".join(each.split()) for each in entries(hostile_page)], text
+    search(hostile_page, "End.")
+    assert found(hostile_page) == f"{len(HOSTILE)} of {4 * len(HOSTILE)} traces"
+    assert hostile_page.evaluate("window.pwned") is None
 
 
 def test_a_link_to_a_trace_of_any_name_opens_it(open_page, tmp_path):

@@ -27,11 +27,10 @@ def test_on_a_phone_candidates_are_tabs(viewer):
     assert "pinned" in readout(page)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("kind", ["curate", "trace"])
-def test_nothing_is_wider_than_the_page(viewer, kind, width, theme):
-    page = viewer(kind=kind, width=width, theme=theme)
+def test_nothing_is_wider_than_the_page(viewer, kind, width):
+    page = viewer(kind=kind, width=width)
     page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
     assert page.evaluate("document.documentElement.scrollWidth") == width
     outside = page.evaluate(
