@@ -19,7 +19,8 @@ from rdpt_ray.publish.markdown import render
 from rdpt_ray.publish.palette import ORDER
 from rdpt_ray.publish.report import page_environment, points, share, style_hash, style_sheet
 from rdpt_ray.publish.untrusted import shorten, visible
-from rdpt_ray.publish.words import counted
+from rdpt_ray.publish.words import POLICY_WORDS, counted
+from rdpt_ray.storage.files import public_uri
 
 STYLES = ("report.css", "loop.css")
 NAME_WIDTH = 18
@@ -57,9 +58,14 @@ def _context(facts: LoopFacts) -> dict[str, Any]:
         "controls": [
             (each.policy, each.control) for each in facts.policies if each.control is not None
         ],
+        "meanings": [
+            (each.policy, POLICY_WORDS[each.policy])
+            for each in facts.policies
+            if each.policy in POLICY_WORDS
+        ],
         "names": class_names(facts),
         "remarks": [*facts.remarks, *cautions(facts)],
-        "settings": [(name, str(value)) for name, value in facts.settings.items()],
+        "settings": [(name, public_uri(str(value))) for name, value in facts.settings.items()],
         "in_short": in_short(facts),
     }
 

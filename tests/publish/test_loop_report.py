@@ -65,7 +65,9 @@ def test_every_fact_is_on_the_page(read_page):
     assert remarks[0] == "The task's construction helps."
     assert "With 3 seeds" in remarks[1]
     assert "budget_tokens5000" in page.one("footer").text.replace("\n", "")
-    assert "r = 0.80" in text_of(page.by_id("selected"))
+    text = text_of(page.by_id("selected"))
+    assert "r = 0.80" in text
+    assert "fewestof each prompt, the response with the fewest Teacher sentences" in text
 
 
 def test_the_page_needs_nothing_but_itself(read_page):
@@ -156,6 +158,13 @@ def test_hostile_names_stay_text(read_page, text):
     assert not {"\0", "\x1b", "\u202e"} & set("\n".join(lines))
 
 
+def test_no_login_in_a_setting_is_shown():
+    facts = loop(settings={"student": "s3://key:secret@bucket/model"})
+    for text in (render_loop(facts), loop_markdown(facts)):
+        assert "secret" not in text
+        assert "bucket/model" in text
+
+
 def test_markdown_has_the_same_numbers():
     text = loop_markdown(loop())
     for fact in (
@@ -164,10 +173,12 @@ def test_markdown_has_the_same_numbers():
         "| teacher\\_count | 5,000 | 100 | 50.0 | 8.00 | 5.25 |",
         "| teacher\\_count | 1.02 | 40 | 0.75 | -5.0 |",
         "| teacher\\_count | 65.6% | 28.1% | 6.2% | +20.0 (-4.8 to +44.8) |",
+        "- `random`: of each prompt, the response drawn at random",
         "- The task's construction helps.",
         "| *student, untrained* | | 20.0% |",
     ):
         assert fact in text
+    assert "\n\n\n" not in text
     tables = [
         token.map
         for token in MarkdownIt().enable("table").parse(text)
