@@ -25,6 +25,9 @@ from rdpt_ray.scoring.templates import read_template
 IDENTITY_SUFFIXES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
 """Files of a local folder that can change a score: weights, configs, tokenizer, template."""
 
+DISTILLED = "distill.json"
+"""The record that `rdpt distill` leaves beside the weights: it has clocks in it, and changes no score."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
@@ -129,7 +132,9 @@ def without_prompt(identity: ModelIdentity) -> ModelIdentity:
 def _hash_folder(folder: Path, *, with_weights: bool) -> str:
     """sha256 over the names and bytes of the files that matter."""
     suffixes = IDENTITY_SUFFIXES if with_weights else IDENTITY_SUFFIXES - {".safetensors"}
-    files = sorted(path for path in folder.iterdir() if path.suffix in suffixes)
+    files = sorted(
+        path for path in folder.iterdir() if path.suffix in suffixes and path.name != DISTILLED
+    )
     if with_weights and not any(path.suffix == ".safetensors" for path in files):
         there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
         raise ModelError(
