@@ -69,7 +69,7 @@ lock: ## pin what pyproject.toml asks for, keeping pins that still fit (UPGRADE=
 	@$(PYTHON) -m venv build/lock
 	@build/lock/bin/python -m pip install -q pip-tools==7.6.2 2>&1 | { grep -v 'is ignored:' || true; }
 	@CUSTOM_COMPILE_COMMAND="make lock" build/lock/bin/pip-compile -q $(if $(UPGRADE),--upgrade) \
-		--upgrade-package torch==2.13.0 --extra dev --extra gguf --extra s3 --extra gs --extra math --extra duplicates --strip-extras --allow-unsafe \
+		--upgrade-package torch==2.13.0 --extra dev --extra gguf --extra s3 --extra gs --extra math --extra duplicates --extra distill --strip-extras --allow-unsafe \
 		--no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml \
 		2>&1 | { grep -v 'is ignored:' || true; }
 	@sed -i -e 's/^\(torch==[0-9.]*\)+.*/\1/' \
