@@ -163,7 +163,7 @@ def test_a_dead_vllm_fails_the_batch_and_is_started_again(hosted, reference):
     for child in active_children():
         os.kill(child.pid, signal.SIGKILL)
     with pytest.raises(
-        RuntimeError, match=r"vLLM died while it scored 2 sequence\(s\) of up to 67"
+        RuntimeError, match=r"vLLM died at work on 2 sequence\(s\) of up to 67"
     ):
         hosted.token_scores(batch)
     compare(hosted.token_scores(batch), reference.token_scores(batch), "after a restart")
