@@ -83,6 +83,7 @@ def _commit(
     _check_folder(release)
     changes = decide_changes(release, head, target)
     if target.private and not head.private:
+        _check_public(target, head)
         _tell(console, f"{target} is public and stays so: publish.private is for a new dataset")
     if told := replaced_card(release, head, lambda: _sha256(api, target, head.sha, README)):
         _tell(console, f"{target}: {told}")
@@ -115,6 +116,20 @@ def _commit(
     how = f"as pull request {made.pr_num}" if made.pr_num else "in one commit"
     why = f"{len(changes.added):,} files{deleted}, {how}"
     return Place(str(made.oid), True, why, made.pr_num)
+
+
+def _check_public(target: HubTarget, head: Head) -> None:
+    """Whether everybody sees what is here already, so that no more is given away now.
+
+    Raises:
+        PublishError: if this would be the first release that everybody sees, and nobody asked for that.
+    """
+    if head.release is None:
+        raise PublishError(
+            f"{target}: nothing was published: the dataset is there, is public and holds no release yet, and"
+            " publish.private is true; say private=false to let everybody see the release, or make the"
+            " dataset private in its settings on the Hub"
+        )
 
 
 def _description(release: Release, sent: Sent) -> str:

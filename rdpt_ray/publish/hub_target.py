@@ -24,7 +24,7 @@ class HubTarget:
     revision: str = MAIN
     """A branch, made from main if it is not there; or a pull request that is open, as refs/pr/3."""
     private: bool = True
-    """What a dataset is that has to be made; one that is there stays as it is."""
+    """What a dataset is that has to be made, and whether a public one without a release is refused."""
     tag: str | None = None
     """Put on the commit."""
     pull_request: bool = False

@@ -142,14 +142,26 @@ def test_a_card_written_by_hand_is_replaced_and_that_is_told(hub, first, second)
     assert edited in said.getvalue()
 
 
-def test_a_public_dataset_stays_public_and_that_is_told(hub, first):
-    hub.datasets[NAME] = new_dataset(private=False)
+def test_a_public_dataset_stays_public_and_that_is_told(hub, first, second):
+    publish(first, private=False)
     said = io.StringIO()
-    publish(first, said=said)
+    publish(second, said=said)
     assert not hub.datasets[NAME].private
+    assert shown(hub) == content_of(second)
     assert said.getvalue() == (
         f"hf://datasets/{NAME} is public and stays so: publish.private is for a new dataset\n"
     )
+
+
+@pytest.mark.parametrize("how", [{}, {"pull_request": True}, {"revision": "next"}])
+def test_nothing_is_given_away_to_a_public_dataset_of_others_unasked(hub, first, how):
+    hub.datasets[NAME] = new_dataset(private=False)
+    hub.datasets[NAME].commit(NOTES | {"README.md": b"# By hand"})
+    with pytest.raises(PublishError, match="is public and holds no release .* say private=false"):
+        publish(first, **how)
+    assert not hub.uploads()
+    assert len(hub.datasets[NAME].commits) == 2
+    assert publish(first, private=False, **how).changed
 
 
 def test_a_branch_is_made_and_main_stays(hub, first, second):

@@ -63,7 +63,7 @@ def test_a_token_of_the_hub_s_own_store_is_used_and_named_by_its_file(hub, tmp_p
 def test_a_token_that_may_only_read_is_told_what_it_lacks(hub, tmp_path, release):
     told = refusal(hub, tmp_path, release, READ_TOKEN)
     assert "the token of HF_TOKEN in the environment has no permission: it needs `write`" in told
-    hub.datasets[NAME] = new_dataset()
+    hub.datasets[NAME] = new_dataset(private=True)
     told = refusal(hub, tmp_path, release, READ_TOKEN)
     assert "has no permission: it needs `write` access to this dataset" in told
 
