@@ -28,8 +28,8 @@ class PublishConfig(Section):
     """hf://datasets/ORG/NAME, with @REVISION for another branch than main; or a local folder, or any fsspec
     URI. None: nothing is published."""
     private: bool = True
-    """A dataset that the Hub has to make is made private. One that is there stays as it is: if it is public and
-    holds no release yet, nothing is published to it; if it holds one, that it is public is told."""
+    """A dataset that the Hub has to make is made private. One that is there stays as it is: if it is public
+    and holds no release yet, nothing is published to it; if it holds one, that it is public is told."""
     formats: list[Format] = Field(default=["messages"], min_length=1)
     """One config of the dataset each; the first is its default config."""
     rejected: bool = False

@@ -157,7 +157,7 @@ def test_a_public_dataset_stays_public_and_that_is_told(hub, first, second):
 def test_nothing_is_given_away_to_a_public_dataset_of_others_unasked(hub, first, how):
     hub.datasets[NAME] = new_dataset(private=False)
     hub.datasets[NAME].commit(NOTES | {"README.md": b"# By hand"})
-    with pytest.raises(PublishError, match="is public and holds no release .* say private=false"):
+    with pytest.raises(PublishError, match=r"is public and holds no release .* say private=false"):
         publish(first, **how)
     assert not hub.uploads()
     assert len(hub.datasets[NAME].commits) == 2
