@@ -8,26 +8,24 @@ README.md names nothing, because without one `load_dataset` takes what it finds.
 down first, so that the next publisher knows what a killed one may have left.
 
 This holds for whoever reads README.md, as `load_dataset` does. Who lists `data/` may see two releases while
-one is being published: `release.json` says which files are whose. Nothing is locked: two publishers at once
-in one folder are not told from one that was killed.
+one is being published: `release.json` says which files are whose. One publisher at a time changes a folder
+(`folder_claim`).
 """
 
 import json
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from huggingface_hub import DatasetCard
 
 from rdpt_ray.errors import ConfigError, PublishError
+from rdpt_ray.publish.folder_claim import JOURNAL, Claim, claimed, record_in
 from rdpt_ray.publish.release import README, RELEASE, Published, Release, ReleaseFile
 from rdpt_ray.publish.untrusted import shorten
 from rdpt_ray.publish_config import HUB
 from rdpt_ray.storage.files import Root, open_root, public_uri
-from rdpt_ray.storage.runs import write_json
-
-JOURNAL = ".publishing.json"
-"""What a publisher may have left; there only while one is at work, or after it was killed."""
+from rdpt_ray.storage.runs import canonical_json
 
 SHARD = ".parquet"
 
@@ -99,44 +97,62 @@ def publish_to_folder(release: Release, uri: str) -> Published:
         uri: A local folder or any fsspec URI, but not the Hub's.
 
     Raises:
-        PublishError: if files of other people are where the dataset's are to be.
+        PublishError: if files of other people are where the dataset's are to be, or another publisher is
+            at work there.
         StoreError: if a file cannot be read or written, naming it.
     """
     if uri.startswith(HUB):
         raise ConfigError(f"{uri}: a dataset on the Hub is published by commits, not as a folder")
     folder = _look(open_root(uri))
-    root, shown = folder.root, public_uri(folder.root.uri)
+    shown = public_uri(folder.root.uri)
     if _is_there(folder, release):
         return Published(shown, release.release_id, False, "this release is there already")
     _refuse_foreign(folder, release)
-    beside = f"incoming-{release.release_id[:12]}/"
-    shards = [file for file in release.files if file.path.endswith(SHARD)]
-    paths = {file.path for file in release.files} | {f"{beside}{file.path}" for file in shards}
-    write_json(root, JOURNAL, {"paths": sorted(paths | folder.ours)})
+    with claimed(folder.root, folder.left, _may_leave(folder, release)) as claim:
+        folder = replace(_look(folder.root), left=folder.left)  # now that nobody else changes it
+        if _is_there(folder, release):
+            claim.end()
+            why = "another publisher of this release was first"
+            return Published(shown, release.release_id, False, why)
+        _refuse_foreign(folder, release)
+        claim.note(_may_leave(folder, release))
+        _publish(folder, release, claim)
+    return Published(shown, release.release_id, True, "published")
+
+
+def _may_leave(folder: _Folder, release: Release) -> set[str]:
+    beside = {f"{_beside(release)}{file.path}" for file in _shards(release)}
+    return {file.path for file in release.files} | beside | folder.ours
+
+
+def _publish(folder: _Folder, release: Release, claim: Claim) -> None:
+    """Change the folder; it is ours."""
     if README not in folder.names:
-        root.write_bytes(README, NOTHING_YET)
-    if any(_replaces(folder, file) for file in shards):
-        _put_beside(root, release, shards, beside)
+        claim.write(README, NOTHING_YET)
+    if any(_replaces(folder, file) for file in _shards(release)):
+        _put_beside(claim, release)
     for file in _in_order(release.files):
         if folder.sums.get(file.path) != file.sha256:
-            root.write_bytes(file.path, (release.folder / file.path).read_bytes())
-    _clear(root, paths | folder.ours, keep={file.path for file in release.files})
-    return Published(shown, release.release_id, True, "published")
+            claim.write(file.path, (release.folder / file.path).read_bytes())
+    stale = set(folder.root.names("")) & claim.paths - {file.path for file in release.files}
+    for path in sorted(stale):
+        claim.check()
+        folder.root.delete(path)
+    claim.end()
+
+
+def _shards(release: Release) -> list[ReleaseFile]:
+    return [file for file in release.files if file.path.endswith(SHARD)]
+
+
+def _beside(release: Release) -> str:
+    return f"incoming-{release.release_id[:12]}/"
 
 
 def _look(root: Root) -> _Folder:
     read = root.read_many([RELEASE, JOURNAL])
-    left = _parsed(read[JOURNAL]) if JOURNAL in read else None
-    return _Folder(root, _parsed(read.get(RELEASE, b"{}")), left, set(root.names("")))
-
-
-def _parsed(content: bytes) -> dict[str, Any]:
-    """A record; an empty one if it is none of ours."""
-    try:
-        value = json.loads(content)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+    left = record_in(read[JOURNAL]) if JOURNAL in read else None
+    return _Folder(root, record_in(read.get(RELEASE, b"{}")), left, set(root.names("")))
 
 
 def _is_there(folder: _Folder, release: Release) -> bool:
@@ -159,23 +175,24 @@ def _replaces(folder: _Folder, file: ReleaseFile) -> bool:
     return file.path in folder.names and folder.sums.get(file.path) != file.sha256
 
 
-def _put_beside(root: Root, release: Release, shards: list[ReleaseFile], beside: str) -> None:
+def _put_beside(claim: Claim, release: Release) -> None:
     """Put all shards beside those that are there, and point README.md to them."""
+    beside, shards = _beside(release), _shards(release)
     for file in shards:
-        root.write_bytes(f"{beside}{file.path}", (release.folder / file.path).read_bytes())
+        claim.write(f"{beside}{file.path}", (release.folder / file.path).read_bytes())
     card = DatasetCard(
         (release.folder / README).read_text(encoding="utf-8"), ignore_metadata_errors=True
     )
     for config in card.data.configs:  # pyright: ignore[reportAttributeAccessIssue]
         for files in config["data_files"]:
             files["path"] = f"{beside}{files['path']}"
-    root.write_bytes(README, str(card).encode())
+    claim.write(README, str(card).encode())
     record = json.loads((release.folder / RELEASE).read_bytes())
     names = {file.path for file in shards}
     record["files"] = {
         f"{beside}{name}" if name in names else name: told for name, told in record["files"].items()
     }
-    write_json(root, RELEASE, record)
+    claim.write(RELEASE, canonical_json(record).encode())
 
 
 def _in_order(files: Collection[ReleaseFile]) -> Iterator[ReleaseFile]:
@@ -185,10 +202,3 @@ def _in_order(files: Collection[ReleaseFile]) -> Iterator[ReleaseFile]:
     yield from sorted(
         (file for file in files if file.path in last), key=lambda file: last.index(file.path)
     )
-
-
-def _clear(root: Root, paths: Collection[str], keep: Collection[str]) -> None:
-    """Delete what is of no release any more, and last the note that there may be something."""
-    for path in sorted(set(root.names("")) & set(paths) - set(keep)):
-        root.delete(path)
-    root.delete(JOURNAL)

@@ -165,7 +165,7 @@ def publish_and_die(release, folder, step):
 
             return call
 
-        os.replace, os.remove = dying(os.replace), dying(os.remove)
+        os.replace, os.remove, os.link = dying(os.replace), dying(os.remove), dying(os.link)
         try:
             publish_to_folder(release, str(folder))
         finally:
