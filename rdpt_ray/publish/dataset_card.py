@@ -63,6 +63,8 @@ def dataset_card(
             "report": REPORT in files,
             "dataset": Markdown(json.dumps(repository[1] if repository else "path/to/this/folder")),
             "default_format": publish.formats[0],
+            "has_rows": tables.shards[0].num_rows
+            > 0,  # `datasets` reads a table without rows as a stream only
             "columns": [field.name for field in tables.shards[0].schema],
             "configs": [(shards, _words(shards.config, publish)) for shards in tables.shards],
             "licenses": license_rows(tables.licenses),

@@ -41,6 +41,9 @@ _LOGS = (
 
 _RATE_LIMIT = re.compile(r"\br\s*=\s*0\s*;\s*t\s*=\s*(\d+)")
 
+_SEE_ALSO = re.compile(r"\s*For more information check: https://developer\.mozilla\.org/\S*")
+"""What the client says beside the status, of every status."""
+
 _sent: set[str] = set()
 """Tokens that went to the Hub from here: it may repeat one when it refuses it."""
 
@@ -66,7 +69,7 @@ def credential_source() -> str:
 
 def shown(problem: Exception | str) -> str:
     """What an exception or a message says, without tokens, logins and signed addresses; printable."""
-    text = str(problem) or type(problem).__name__
+    text = _SEE_ALSO.sub("", str(problem)) or type(problem).__name__
     for token in _sent:  # before it is cut to a length: a half of a token is one too many
         text = text.replace(token, "(token)")
     return printable(said(RuntimeError(text)))

@@ -109,6 +109,10 @@ def _file(path: Path, name: str) -> ReleaseFile:
 def _warnings(tables: Tables) -> list[str]:
     screen = tables.screen
     found = [shorten(each, 200) for each in license_warnings(tables.licenses)]
+    if not tables.shards[0].num_rows:
+        found.append(
+            "nothing was selected: `datasets` reads a dataset without rows as a stream only"
+        )
     if screen.num_emails:
         found.append(f"{screen.num_emails:,} rows hold what looks like an e-mail address")
     if screen.num_secrets:

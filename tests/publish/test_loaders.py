@@ -104,6 +104,10 @@ def test_an_empty_selection_loads_as_a_stream(tmp_path):
         assert list(stream) == []
         assert "trace_id" in stream.features
         assert written(release.folder, config) == []
+    assert "as a stream only" in release.warnings[0]
+    card = (release.folder / "README.md").read_text()
+    assert 'split="train", streaming=True)' in card
+    assert "SFTTrainer" not in card
     with pytest.raises(ValueError, match="corresponds to no data"):
         load_dataset(str(release.folder), split="train", cache_dir=str(tmp_path / "cache"))
 
