@@ -15,7 +15,7 @@ few traces reach weighs little, and one that only right or only wrong ones reach
 
 Sentences of one trace are alike, so the textbook's variance would be far too small: the intervals are those
 of drawing the prompts again (`method.resampling`). A correlation still: it is not adjusted for the prompt,
-and a hard prompt can bring both more of a class and more wrong answers.
+and a hard prompt can bring both more of a class and more wrong answers (`method.within_prompts`).
 """
 
 from dataclasses import dataclass
@@ -97,18 +97,32 @@ def associations(
     return found
 
 
-def _stratified(counts: Counts) -> NDArray[np.float64]:
-    """[..., 2, codes] the difference and r; NaN where nothing can be said."""
+def strata(
+    counts: Counts,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Sums of products of class and right answer, both less their means in the stratum.
+
+    Args:
+        counts: [..., groups, codes, strata]
+
+    Returns:
+        [..., codes, strata] w (p1 - p0); [..., 1, strata] w; [..., codes, strata] n p (1 - p). All 0 where a
+        group is missing.
+    """
     wrong, correct = counts[..., WRONG, :, :], counts[..., CORRECT, :, :]
     num_wrong, num_correct = (group.sum(axis=-2, keepdims=True) for group in (wrong, correct))
-    # Where a group is missing, all three are 0 / 1.
     both = (num_wrong > 0) & (num_correct > 0)
     size = np.where(both, num_wrong + num_correct, 1.0)
     has = wrong + correct
     together = np.where(both, correct * num_wrong - wrong * num_correct, 0.0) / size
     of_right = np.where(both, num_wrong * num_correct, 0.0) / size
     of_class = np.where(both, has * (num_wrong + num_correct - has), 0.0) / size
-    above, right, own = (part.sum(axis=-1) for part in (together, of_right, of_class))
+    return together, of_right, of_class
+
+
+def _stratified(counts: Counts) -> NDArray[np.float64]:
+    """[..., 2, codes] the difference and r; NaN where nothing can be said."""
+    above, right, own = (part.sum(axis=-1) for part in strata(counts))
     right = np.broadcast_to(right, above.shape)
     return np.stack([_ratio(above, right), _ratio(above, np.sqrt(right * own))], axis=-2)
 

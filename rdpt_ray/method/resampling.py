@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rdpt_ray.method.correctness import GROUPS, LETTERS, MAX_POSITIONS, Correctness
+from rdpt_ray.method.correctness import GROUPS, LETTERS, Correctness
 
 PERCENTILES = (2.5, 97.5)
 
@@ -57,31 +57,39 @@ def resample(counted: Correctness, *, seed: int, resamples: int) -> Resampled:
         seed: Of the draws; the same seed draws the same.
         resamples: How many times.
     """
-    reached = int(np.count_nonzero(counted.reach.sum(axis=0)))
-    shape = (len(GROUPS), len(LETTERS), reached)
-    prompts = len(counted.sample)
-    each = np.stack([_counts(groups, reached) for groups in counted.sample.values()])
+    each = prompt_counts(counted)
+    prompts, *shape = each.shape
     flat = each.reshape(prompts, -1).astype(np.float64)
     rng = np.random.default_rng(seed)
     times = rng.multinomial(prompts, np.full(prompts, 1 / prompts), size=resamples)
     # Sums of whole numbers below 2 ** 53: exact, whatever the order in which the product adds them up.
     drawn = (times.astype(np.float64) @ flat).reshape(resamples, *shape)
     return Resampled(
-        own=counted.counts[:, :, :reached].astype(np.float64),
+        own=counted.counts[:, :, : shape[-1]].astype(np.float64),
         sampled=flat.sum(axis=0).reshape(shape),
         drawn=drawn,
         scale=float(np.sqrt(prompts / counted.prompts)),
     )
 
 
+def prompt_counts(counted: Correctness) -> NDArray[np.int32]:
+    """The sentences of each prompt of the sample.
+
+    Returns:
+        [prompts, groups, codes, positions] up to the last position that any trace reaches.
+    """
+    reached = int(np.count_nonzero(counted.reach.sum(axis=0)))
+    return np.stack([_counts(groups, reached) for groups in counted.sample.values()])
+
+
 def _counts(groups: Iterable[Iterable[str]], reached: int) -> NDArray[np.int32]:
     """[groups, codes, positions] one prompt's sentences."""
-    found = np.zeros((len(GROUPS), len(LETTERS), MAX_POSITIONS), dtype=np.int32)
+    found = np.zeros((len(GROUPS), len(LETTERS), reached), dtype=np.int32)
     for group, texts in enumerate(groups):
         for text in texts:
             codes = [_CODE[letter] for letter in text]
             found[group, codes, np.arange(len(codes))] += 1
-    return found[:, :, :reached]
+    return found
 
 
 _CODE = {letter: code for code, letter in enumerate(LETTERS)}

@@ -77,6 +77,11 @@ class ClassByAnswer:
     """Correlation of class and right answer at equal position; None where the class does not vary."""
     r_low: float | None
     r_high: float | None
+    within: float | None = None
+    """The difference among answers to the same prompt (`method.within_prompts`); None where too few prompts
+    have both right and wrong ones."""
+    within_low: float | None = None
+    within_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,8 @@ class AnswerFacts:
     last_correct: int
     """Right traces that reach the last of them."""
     last_wrong: int
+    mixed: int = 0
+    """Prompts with both right and wrong answers, among those that are drawn again."""
     classes: tuple[ClassByAnswer, ...] = ()
 
 

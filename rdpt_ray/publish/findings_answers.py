@@ -1,11 +1,13 @@
 """Right and wrong answers: what is shown of classes by position, and of verification."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rdpt_ray.method.correctness import Correctness
 from rdpt_ray.method.correctness_intervals import Contrast, contrasts, num_positions
 from rdpt_ray.method.equal_position import Association, associations, num_strata
 from rdpt_ray.method.resampling import resample
+from rdpt_ray.method.within_prompts import WithinPrompts, num_mixed, within_prompts
 from rdpt_ray.publish.facts import AnswerFacts, ClassByAnswer, VerifyFacts
 from rdpt_ray.publish.findings import Reason
 from rdpt_ray.publish.palette import ORDER, Kind
@@ -30,6 +32,10 @@ class Answers:
     """Of the same classes in the same order."""
     strata: int
     """Positions that those are over: all that both groups reach."""
+    within: Mapping[str, WithinPrompts]
+    """By class; empty where too few prompts have both right and wrong answers."""
+    mixed: int
+    """Prompts with both, of those that are drawn again."""
     reach: tuple[tuple[int, int], ...]
     """Per position drawn: wrong traces, right traces."""
 
@@ -68,6 +74,8 @@ def answers(found: Correctness | None, kind: Kind) -> Answers | None:
         contrasts=tuple(contrast for contrast, _ in by_class),
         associations=tuple(association for _, association in by_class),
         strata=num_strata(found),
+        within=within_prompts(found, seed=SEED, resamples=RESAMPLES) if length else {},
+        mixed=num_mixed(found),
         reach=tuple((low, high) for low, high in reach),
     )
 
@@ -86,21 +94,31 @@ def answer_facts(found: Correctness | None, kind: Kind) -> AnswerFacts | None:
         positions=len(shown.reach),
         last_correct=last_correct,
         last_wrong=last_wrong,
+        mixed=shown.mixed,
         classes=tuple(
-            ClassByAnswer(
-                name=contrast.name,
-                area=contrast.area,
-                area_low=contrast.low,
-                area_high=contrast.high,
-                difference=association.difference,
-                low=association.low,
-                high=association.high,
-                r=association.r,
-                r_low=association.r_low,
-                r_high=association.r_high,
-            )
+            _fact(contrast, association, shown.within.get(contrast.name))
             for contrast, association in zip(shown.contrasts, shown.associations, strict=True)
         ),
+    )
+
+
+def _fact(
+    contrast: Contrast, association: Association, within: WithinPrompts | None
+) -> ClassByAnswer:
+    return ClassByAnswer(
+        name=contrast.name,
+        area=contrast.area,
+        area_low=contrast.low,
+        area_high=contrast.high,
+        difference=association.difference,
+        low=association.low,
+        high=association.high,
+        r=association.r,
+        r_low=association.r_low,
+        r_high=association.r_high,
+        within=None if within is None else within.difference,
+        within_low=None if within is None else within.low,
+        within_high=None if within is None else within.high,
     )
 
 

@@ -138,6 +138,12 @@ def _by_answer(found: AnswerFacts | None) -> Iterator[tuple[str, str, str]]:
             points(each.difference),
             f"{points(each.low)} to {points(each.high)}{r}: {verdict(each)}",
         )
+        if each.within is not None:
+            yield (
+                "    within prompts",
+                points(each.within),
+                f"{points(each.within_low)} to {points(each.within_high)}",
+            )
 
 
 def _history(sessions: SessionFacts | None) -> Iterator[tuple[str, str, str]]:

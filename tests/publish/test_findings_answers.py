@@ -65,3 +65,18 @@ def test_rare_reasons_are_put_together():
     )
     assert verified(facts).unknown == 12
     assert verified(None) is None
+
+
+def test_answers_to_the_same_prompt_are_compared(columns_of):
+    """Of each of six prompts a right answer all of Teacher sentences, and a wrong one without any."""
+    columns = columns_of(
+        ["TT", "CC"] * 6, prompts=[name for name in "abcdef" for _ in range(2)], correct=[1, 0] * 6
+    )
+    kept = answer_facts(count_correctness(columns), "curate")
+    assert (kept.prompts, kept.mixed) == (6, 6)
+    teacher, common = kept.classes
+    assert (teacher.within, teacher.within_low, teacher.within_high) == (1, 1, 1)
+    assert common.within == -1
+    alone = columns_of(["TT", "CC"] * 6, correct=[1, 0] * 6)
+    kept = answer_facts(count_correctness(alone), "curate")
+    assert (kept.mixed, kept.classes[0].within) == (0, None)

@@ -168,7 +168,7 @@ def test_a_traced_run_has_four_classes_and_no_policy(tmp_path, traced):
     assert "Selection" not in found
 
 
-def test_what_goes_with_right_answers(tmp_path, sixteen, five):
+def test_what_goes_with_right_answers(tmp_path, sixteen, five, columns_of):
     def told(columns):
         answers = answer_facts(count_correctness(columns), "trace")
         facts = made_facts(16, kind="trace", policy=None, answers=answers)
@@ -182,6 +182,14 @@ def test_what_goes_with_right_answers(tmp_path, sixteen, five):
     )
     assert "a correlation and no cause" in found
     assert "\n\n\n" not in found
+    assert "ithin prompts" not in found
+    prompts = [name for name in "abcdef" for _ in range(2)]
+    within = told(columns_of(["TT", "CC"] * 6, prompts=prompts, correct=[1, 0] * 6))
+    assert "; 6 prompts with both kinds." in within
+    assert "| +100.0 | +100.0 to +100.0 | more in right answers |" in within
+    heads = [line.count("|") for line in within.splitlines() if line.startswith("| class | at")]
+    rows = [line.count("|") for line in within.splitlines() if line.startswith("| Teacher | +")]
+    assert heads == rows == [11]
     few = told(five)
     assert "3 traces with a right answer and 1 with a wrong one, to 2 prompts; of 1 more" in few
     assert "Too few to compare classes" in few

@@ -186,6 +186,16 @@ def test_right_and_wrong_answers_by_hand(page, analysed, facts):
     ]
 
 
+def test_answers_to_the_same_prompt_have_columns_of_their_own(page, summary, facts, columns_of):
+    prompts = [name for name in "abcdef" for _ in range(2)]
+    columns = columns_of(["TT", "CC"] * 6, prompts=prompts, correct=[1, 0] * 6)
+    summary.correctness = count_correctness(columns)
+    section = page(summary, facts).by_id("answers")
+    (teacher, _) = [cells(row) for row in section.by_id("equal-position").one("tbody").all("tr")]
+    assert teacher[5:7] == ["+100.0", "+100.0 to +100.0"]
+    assert "that some prompts are hard: 6 prompts have both." in text_of(section)
+
+
 def test_too_few_answers_are_counted_but_not_drawn(page, summary, facts, five):
     summary.correctness = count_correctness(five)
     section = page(summary, facts).by_id("answers")

@@ -119,7 +119,7 @@ def test_verification_from_outside_controls_nothing(summary, facts):
     assert "method [red]<U+001B>[2J" in text
 
 
-def test_what_goes_with_right_answers(traced, facts, sixteen, five):
+def test_what_goes_with_right_answers(traced, facts, sixteen, five, columns_of):
     facts = replace(facts, kind="trace", policy=None)
     found = answer_facts(count_correctness(sixteen), "trace")
     lines = printed(traced, replace(facts, answers=found))
@@ -129,6 +129,11 @@ def test_what_goes_with_right_answers(traced, facts, sixteen, five):
         "right - wrong points at equal position, 95% interval, r; 8 right, 8 wrong answers" in text
     )
     assert "Teacher +50.0 +50.0 to +50.0; r +0.707: more in right answers" in text
+    prompts = [name for name in "abcdef" for _ in range(2)]
+    mixed = columns_of(["TT", "CC"] * 6, prompts=prompts, correct=[1, 0] * 6)
+    found = answer_facts(count_correctness(mixed), "trace")
+    lines = printed(traced, replace(facts, answers=found))
+    assert "    within prompts  +100.0  +100.0 to +100.0" in lines
     few = answer_facts(count_correctness(five), "trace")
     text = " ".join(" ".join(printed(traced, replace(facts, answers=few))).split())
     assert "3 right, 1 wrong answers to 2 prompts: too few to compare classes" in text
