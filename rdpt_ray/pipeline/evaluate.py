@@ -35,7 +35,6 @@ References = Mapping[str, str | None]
 """prompt_id -> its right answer."""
 
 READ = ["prompt_id", "candidate", "messages", "response", "complete", "error"]
-NO_RESPONSE = "no response"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +197,12 @@ def judge_samples(
 def _judged(row: dict[str, Any], reference: str | None, judge: Judge) -> tuple[Verdict, str | None]:
     """A verdict, and why there is none."""
     if row["error"] is not None:
-        return None, NO_RESPONSE
+        return None, row["error"]
     if reference is None:
         return None, NO_REFERENCE
     try:
         trace = to_trace({name: row[name] for name in ("messages", "response", "complete")})
-    except Fault:
-        return None, NO_RESPONSE
+    except Fault as fault:  # what ingestion would quarantine
+        return None, fault.reason
     verdict = judge(reference, answer_half(trace.response, trace.answer_start))
     return verdict.correct, verdict.detail
