@@ -68,6 +68,10 @@ class ModelSampler:
         """Have a sign of life given, now and then, while responses are drawn."""
         self._engine.after_step = after_step
 
+    def prompt_ids(self, request: Request) -> list[int]:
+        """A request as the model reads it; raises what its template raises."""
+        return self._encoder.prompt_ids(request.messages)
+
     def sample(self, requests: Sequence[Request]) -> list[Sampled | str]:
         """Sample a part, or some of it. Two threads may call it at once: one encodes while the other draws.
 
@@ -92,7 +96,7 @@ class ModelSampler:
         return results
 
     def _ask(self, request: Request) -> Ask | str:
-        prompt_ids = or_error(lambda: self._encoder.prompt_ids(request.messages))
+        prompt_ids = or_error(lambda: self.prompt_ids(request))
         if isinstance(prompt_ids, str):
             return prompt_ids
         if not prompt_ids:
