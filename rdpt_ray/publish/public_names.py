@@ -8,8 +8,8 @@ from rdpt_ray.storage.files import public_uri
 
 _LOCAL = re.compile(r"^(file://|/|~|\.\.?/|[A-Za-z]:[\\/])")
 
-_NAMES = ("path", "uri", "model")
-"""Keys under which a path may stand, or a list of them."""
+_PLACE = re.compile(r"(\w+://|/|~/|\.\.?/|[A-Za-z]:[\\/])[^\n]*")
+"""What is a path or an address, whatever the key it stands under."""
 
 _PRIVATE = {
     *(
@@ -40,6 +40,6 @@ def _public(key: str, value: Any) -> Any:
         return public_manifest(value)
     if isinstance(value, list):
         return [_public(key, each) for each in value]
-    if key in _NAMES and isinstance(value, str):
+    if isinstance(value, str) and _PLACE.fullmatch(value):
         return public_name(value)
     return value
