@@ -28,7 +28,7 @@ from rich.console import Console
 
 from rdpt_ray.config import CurateConfig
 from rdpt_ray.distill_config import DistillConfig, WorkersConfig
-from rdpt_ray.errors import CapacityError, ConfigError, ModelError
+from rdpt_ray.errors import CapacityError, ConfigError, Interrupted, ModelError
 from rdpt_ray.pipeline.cluster import connected
 from rdpt_ray.pipeline.distill_data import Examples, Source, open_source, read_examples
 from rdpt_ray.pipeline.distill_folder import ModelFolder, model_folder
@@ -200,16 +200,22 @@ def _found(folder: ModelFolder, record: dict[str, Any]) -> Distilled:
 def _train_all(jobs: dict[int, _Job], num_parallel: int, console: Console) -> dict[int, Distilled]:
     """Train in threads that wait for Ray, while this one shows how far they are."""
     steps = new_steps()
-    with ThreadPoolExecutor(max(1, min(num_parallel, len(jobs)))) as threads:
-        running = {threads.submit(_train, job, steps, console): at for at, job in jobs.items()}
-        try:
-            if len(jobs) == 1:
-                _show_steps(steps, [*running], console)
-            else:
-                _show_trainings(steps, [*running], console)
-        finally:
-            for future in running:
-                future.cancel()
+    threads = ThreadPoolExecutor(max(1, min(num_parallel, len(jobs))))
+    running = {threads.submit(_train, job, steps, console): at for at, job in jobs.items()}
+    try:
+        if len(jobs) == 1:
+            _show_steps(steps, [*running], console)
+        else:
+            _show_trainings(steps, [*running], console)
+    except (KeyboardInterrupt, SystemExit) as error:  # Ray makes the second of SIGTERM
+        threads.shutdown(wait=False, cancel_futures=True)
+        raise Interrupted(
+            "stopped as asked; run the same command again to continue from the last checkpoint"
+        ) from error
+    threads.shutdown(cancel_futures=True)
+    failed = [future.exception() for future in running if not future.cancelled()]
+    for error in filter(None, failed):
+        raise error
     return {at: future.result() for future, at in running.items()}
 
 
@@ -244,9 +250,6 @@ def _show_trainings(steps: Any, running: list[Future[Distilled]], console: Conso
             ]
             advance(len(done), f"({', '.join(under_way)} steps)" if under_way else "")
             if failed:
-                for future in waiting:
-                    future.cancel()
-                wait(waiting)
                 return
 
 

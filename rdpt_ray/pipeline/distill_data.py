@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import ray
 
 from rdpt_ray.config import CurateConfig
-from rdpt_ray.errors import ConfigError, InputError
+from rdpt_ray.errors import ConfigError, InputError, StoreError
 from rdpt_ray.input_config import InputConfig
+from rdpt_ray.pipeline.distill_order import IGNORED
 from rdpt_ray.pipeline.job import open_job
 from rdpt_ray.publish.release import RELEASE
 from rdpt_ray.scoring.encoding import TEMPLATE_FAULTS, TraceEncoder
@@ -25,7 +25,7 @@ from rdpt_ray.scoring.loading import encoder_of
 from rdpt_ray.scoring.turn_end import end_of_turn
 from rdpt_ray.storage.files import Root, open_root, public_uri
 from rdpt_ray.storage.ingested import read_file
-from rdpt_ray.storage.inputs import list_inputs
+from rdpt_ray.storage.inputs import check_columns, list_inputs
 from rdpt_ray.storage.runs import MANIFEST, parsed, read_json
 from rdpt_ray.storage.sources import InputFile
 
@@ -33,9 +33,6 @@ EXAMPLES = pa.schema(
     [pa.field("input_ids", pa.list_(pa.int32())), pa.field("labels", pa.list_(pa.int32()))]
 )
 """One row per example, as TRL takes what is tokenised already; a label is a token's own id, or IGNORED."""
-
-IGNORED = -100
-"""The label of a token that is read and not learnt."""
 
 FEW_FILES = 8
 """So many are encoded here before processes for it have started; a small run has as many buckets."""
@@ -119,13 +116,32 @@ def _opened(root: Root) -> Source:
     run = manifest["facts"]["run_id"]
     files: list[str] | list[InputFile]
     if root.exists(RELEASE):
-        files = list_inputs(InputConfig(path=f"{root.uri.rstrip('/')}/data"))
+        files = _published_files(root)
         version = read_json(root, RELEASE)["release_id"]
     else:
         files, version = root.names("selected"), run
     if not files:
         raise ConfigError(f"distill.data: {shown}: holds no selected traces")
     return Source(root, tuple(files), run, version, hashlib.sha256(content).hexdigest(), manifest)
+
+
+def _published_files(root: Root) -> list[InputFile]:
+    """The shards of the format `messages`, which holds all of a trace; it is the default, or has a folder."""
+    folder = "messages" if root.names("messages") else "data"
+    config = _as_published(f"{root.uri.rstrip('/')}/{folder}")
+    files = list_inputs(config)
+    try:
+        check_columns(files, config)
+    except InputError as error:
+        raise ConfigError(
+            f"distill.data: {public_uri(root.uri)}: is not published in the format messages ({error}); add it"
+            " to publish.formats and publish again, or name the run"
+        ) from error
+    return files
+
+
+def _as_published(path: str) -> InputConfig:
+    return InputConfig(path=path, format="rdpt-published")
 
 
 def read_examples(source: Source, identity: ModelIdentity, max_length: int) -> Examples:
@@ -169,7 +185,7 @@ def encode_file(
             try:
                 ids, labels = encode_example(row, encoder, end)
             except TEMPLATE_FAULTS:
-                examples.left_out["unreadable"] += 1
+                examples.left_out["not_rendered"] += 1
                 continue
             if len(ids) > max_length:
                 examples.left_out["too_long"] += 1
@@ -209,6 +225,7 @@ def _tables(root: Root, file: str | InputFile) -> Iterator[pa.Table]:
     if isinstance(file, str):
         yield root.read_table(file, _COLUMNS)
         return
-    config = InputConfig(path=file.uri)
-    for table in read_file(file, config, split=lambda text: [(0, len(text))]):
-        yield table.filter(pc.field("reason").is_null()).select(_COLUMNS)
+    for table in read_file(file, _as_published(file.uri), split=lambda text: [(0, len(text))]):
+        if fault := next(filter(None, table.column("reason").to_pylist()), None):
+            raise StoreError(f"{file.uri}: holds what was never published there ({fault})")
+        yield table.select(_COLUMNS)

@@ -9,6 +9,9 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+IGNORED = -100
+"""The label of a token that is read and not learnt."""
+
 SORTED_TOGETHER = 32
 """Steps whose examples are sorted by length, so that those of a step are alike and little is padded."""
 

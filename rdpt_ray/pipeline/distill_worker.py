@@ -19,7 +19,7 @@ from ray.train import Checkpoint, get_checkpoint, get_context, report
 
 from rdpt_ray.distill_config import DistillConfig
 from rdpt_ray.errors import ModelError, RdptError
-from rdpt_ray.pipeline.distill_order import order_of
+from rdpt_ray.pipeline.distill_order import IGNORED, order_of
 from rdpt_ray.pipeline.distill_settings import sft_arguments, threads_of
 from rdpt_ray.pipeline.distill_steps import POLL_S, Progress
 from rdpt_ray.scoring.identity import ModelIdentity
@@ -90,7 +90,7 @@ def _train(training: Training) -> Trained:
     torch.set_num_threads(threads_of(config.workers))
     if get_context().get_world_size() == 1:
         _not_distributed()
-    rows = _in_order(ray.get(training.table), config)
+    rows, num_learnt = _in_order(ray.get(training.table), config)
     num_steps = -(-len(rows) // config.batch_size)
     save_every = config.save_every or max(1, round(num_steps / config.epochs))
     with TemporaryDirectory() as folder:
@@ -107,7 +107,7 @@ def _train(training: Training) -> Trained:
     history = trainer.state.log_history
     return Trained(
         num_steps=trainer.state.global_step,
-        num_learnt=_num_learnt(rows),
+        num_learnt=num_learnt,
         losses=[(each["step"], each["loss"]) for each in history if "loss" in each],
         resumed_from=resumed_from,
         seconds=time.monotonic() - begun,
@@ -120,22 +120,21 @@ def _not_distributed() -> None:
         os.environ.pop(name, None)
 
 
-def _in_order(table: pa.Table, config: DistillConfig) -> Any:
-    """The examples of all epochs, one behind the other, as a dataset; packed if asked for."""
+def _in_order(table: pa.Table, config: DistillConfig) -> tuple[Any, int]:
+    """The examples of all epochs, one behind the other, and how many of their tokens are learnt."""
     from datasets import Dataset
     from trl.data_utils import pack_dataset
 
     examples = Dataset(pa.table(table))
     if config.packing:
         examples = pack_dataset(examples, config.max_length, "bfd").with_format(None)
-    lengths = np.diff(examples.data.column("input_ids").combine_chunks().offsets.to_numpy())
-    order = order_of(lengths, epochs=config.epochs, batch_size=config.batch_size, seed=config.seed)
-    return examples.select(order)
-
-
-def _num_learnt(rows: Any) -> int:
-    labels = rows.with_format("numpy")
-    return sum(int((each["labels"] >= 0).sum()) for each in labels)
+    labels = examples.data.column("labels").combine_chunks()
+    ends = labels.offsets.to_numpy()
+    learnt = np.concatenate([[0], np.cumsum(labels.values.to_numpy() != IGNORED)])
+    order = order_of(
+        np.diff(ends), epochs=config.epochs, batch_size=config.batch_size, seed=config.seed
+    )
+    return examples.select(order), int(np.diff(learnt[ends])[order].sum())
 
 
 def _trainer(training: Training, arguments: Any, rows: Any) -> Any:
