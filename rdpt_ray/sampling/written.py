@@ -5,13 +5,15 @@ the generation prompt had opened it, and every other control token goes.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from transformers import AutoConfig, GenerationConfig
 
 from rdpt_ray.errors import ModelError
-from rdpt_ray.scoring.encoding import TEMPLATE_FAULTS, TraceEncoder
+from rdpt_ray.scoring.encoding import TraceEncoder
 from rdpt_ray.scoring.identity import ModelIdentity
+from rdpt_ray.scoring.turn_end import end_of_turn
 from rdpt_ray.storage.markup import TAGS
 
 OPENERS = ("<think>", "<|begin_of_thought|>")
@@ -22,8 +24,6 @@ HARMONY = ("<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|end|>"
 
 END_TOKENS = 16
 """Of a prompt, in which an opener and the blanks behind it lie."""
-
-SENTINEL = "Sentinel"
 
 
 class Writer:
@@ -76,7 +76,9 @@ def end_ids(identity: ModelIdentity, encoder: TraceEncoder) -> list[int]:
         ModelError: if nothing says how a turn ends.
     """
     of_tokenizer: Any = encoder.tokenizer.eos_token_id
-    found: set[int | None] = {of_tokenizer, _turn_end(encoder)}
+    found: set[int | None] = {of_tokenizer}
+    with suppress(ModelError):  # there is neither; the config may still say it
+        found.add(end_of_turn(encoder))
     revision: Any = identity.revision
     try:
         told: Any = GenerationConfig.from_pretrained(
@@ -95,15 +97,3 @@ def end_ids(identity: ModelIdentity, encoder: TraceEncoder) -> list[int]:
             " (eos_token), so no response would ever end; name one there"
         )
     return ends
-
-
-def _turn_end(encoder: TraceEncoder) -> int | None:
-    """The control token that the template writes directly behind an assistant's turn, if it writes one."""
-    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": SENTINEL}]
-    try:
-        rendered = encoder.render(turns, generation_prompt=False)
-    except TEMPLATE_FAULTS:
-        return None
-    rest = rendered.rpartition(SENTINEL)[2]
-    ids: list[int] = encoder.tokenizer.encode(rest, add_special_tokens=False)
-    return ids[0] if ids and ids[0] in encoder.control_ids else None
