@@ -26,10 +26,10 @@ from rdpt_ray.publish.findings_cost import cost_rows, duration
 from rdpt_ray.publish.findings_example import example_prompt
 from rdpt_ray.publish.findings_policies import policies
 from rdpt_ray.publish.palette import MEANINGS, css_variables
+from rdpt_ray.publish.public_names import public_name
 from rdpt_ray.publish.untrusted import shorten, visible
 from rdpt_ray.publish.viewer import make_viewer
 from rdpt_ray.publish.viewer_prompts import ViewerTraces
-from rdpt_ray.storage.files import public_uri
 
 __all__ = ["RunFacts", "render_report"]
 
@@ -250,7 +250,7 @@ def page_environment() -> Environment:
         label=shorten,
         percent=percent,
         points=points,
-        public_uri=public_uri,
+        public_name=public_name,
         share=share,
         visible=visible,
     )

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from rdpt_ray.publish.facts import InputFacts, ModelFacts
 from rdpt_ray.publish.public_names import public_manifest, public_name
+from tests.browser.viewer_page import page_of
 
 
 @pytest.mark.parametrize(
@@ -46,3 +48,15 @@ def test_who_ran_it_where_is_left_out():
     }
     text = json.dumps(public_manifest(told))
     assert text == '{"config": {"models": {"teacher": {}}}, "summary": {"selected": 3}}'
+
+
+def test_the_report_is_published_too_and_holds_no_folder(tmp_path):
+    """It showed the whole path of a model or an input on this machine."""
+    html = page_of(
+        tmp_path / "run",
+        models=(ModelFacts("teacher", "/home/somebody/teacher", "f" * 40, "float32", 9, 0, 900),),
+        inputs=(InputFacts("/home/somebody/in.jsonl", 9),),
+    )
+    assert "somebody" not in html
+    assert "<bdi>teacher</bdi>" in html
+    assert "<bdi>in.jsonl</bdi>" in html
