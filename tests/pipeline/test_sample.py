@@ -252,7 +252,7 @@ sample(config, Console(quiet=True), ask=config.sample, role="teacher", to=config
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_a_driver_that_is_killed_is_continued_and_nothing_is_sampled_twice(sampled, tmp_path):
+def test_a_driver_that_is_killed_is_continued_and_nothing_is_sampled_twice(ray_cluster, tmp_path):
     tree = tree_of(tmp_path, rows=prompts(), part_samples=3)
     (tmp_path / "config.json").write_text(json.dumps(tree))
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
@@ -276,8 +276,10 @@ def test_a_driver_that_is_killed_is_continued_and_nothing_is_sampled_twice(sampl
     now = files(samples)
     there = {name for name in before if not name.startswith(".")}
     assert {name: now[name] for name in there} == {name: before[name] for name in there}
-    assert {(row["sample_uuid"], *row["token_ids"]) for row in rows_of(found)} == {
-        (row["sample_uuid"], *row["token_ids"]) for row in rows_of(sampled[1])
+    sample_by(tree_of(tmp_path / "calm", rows=prompts(), part_samples=3))
+    calm = files(tmp_path / "calm" / "samples")
+    assert {name: data for name, (data, _) in now.items() if name[0] != "."} == {
+        name: data for name, (data, _) in calm.items()
     }
 
 
