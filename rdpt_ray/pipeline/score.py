@@ -34,6 +34,7 @@ from rdpt_ray.storage.scores import (
     is_pruned,
     read_held,
     read_partial,
+    score_name,
     without_passing,
     write_scores,
 )
@@ -237,7 +238,8 @@ class ScorePart:
         read = read_held if has_all else read_partial
         num_sentences = [len(trace.sentences) for trace in traces]
         # An error of `PASSING` counts as nothing read, until this attempt meets it again.
-        rows = without_passing(read(self._store, self._model_key, key, ids, num_sentences))
+        there = read(self._store, self._model_key, key, ids, num_sentences)
+        rows = without_passing(there)
         held = kept_tokens(self._store, token_files, ids)
         rows |= {
             trace.trace_id: scores_row(trace.trace_id, sentence_scores(trace, held[trace.trace_id]))
@@ -254,12 +256,13 @@ class ScorePart:
                 )
                 for trace in wave
             }
-        if self._keep:  # before the scores, whose file says that the part is done
-            kept = kept_tokens(self._store, [name], ids) if self._store.exists(name) else {}
-            kept |= fresh
-            told = [trace for trace in traces if trace.trace_id in kept]
-            keep_tokens(self._store, name, told, [kept[trace.trace_id] for trace in told])
-        write_scores(self._store, self._model_key, key, ids, list(rows.values()))
+        if rows != there or not self._store.exists(score_name(self._model_key, key)):
+            if self._keep:  # before the scores, whose file says that the part is done
+                kept = kept_tokens(self._store, [name], ids) if self._store.exists(name) else {}
+                kept |= fresh
+                told = [trace for trace in traces if trace.trace_id in kept]
+                keep_tokens(self._store, name, told, [kept[trace.trace_id] for trace in told])
+            write_scores(self._store, self._model_key, key, ids, list(rows.values()))
         results = [rows[trace_id] for trace_id in fresh]
         return ScoredPart(
             key=key,

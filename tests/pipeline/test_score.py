@@ -175,17 +175,37 @@ def undisturbed(ingested, tmp_path_factory):
     folder, parts = ingested
     store = Root(str(tmp_path_factory.mktemp("undisturbed") / "store"))
     shutil.copytree(folder, store.uri)
-    actor = ScorePart(
+    actor = actor_here(store)
+    for part in parts:
+        actor(place_of(part))
+    return score_bytes(store)
+
+
+def actor_here(store):
+    return ScorePart(
         store=store,
         dataset="d",
         model=MODEL,
         identity=identity_of(MODEL),
         session=session_name("run", "here"),
     )
-    for part in parts:
-        place = {"bucket": part.bucket, "key": part.key, "token_files": []}
-        actor(pa.Table.from_pylist([place]))
-    return score_bytes(store)
+
+
+def place_of(part):
+    return pa.Table.from_pylist([{"bucket": part.bucket, "key": part.key, "token_files": []}])
+
+
+def test_a_part_that_is_committed_is_not_written_again(copied):
+    """As when an actor's node is lost after its commit and before its report."""
+    store, parts = copied
+    actor = actor_here(store)
+    first = actor(place_of(parts[0])).to_pylist()[0]
+    (path,) = Path(store.uri, "scores").rglob("*.parquet")
+    before = path.stat().st_ino, path.stat().st_mtime_ns
+    again = actor(place_of(parts[0])).to_pylist()[0]
+    assert first["num_scored"] == parts[0].num_traces
+    assert again["num_scored"] == 0
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == before
 
 
 def test_actors_score_as_one_process_does(copied, undisturbed):
