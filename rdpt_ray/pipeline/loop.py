@@ -34,7 +34,7 @@ from rdpt_ray.publish.loop_findings import computed
 from rdpt_ray.publish.loop_report import render_loop
 from rdpt_ray.sample_config import EvaluateConfig, SampleConfig
 from rdpt_ray.selection_config import VerifyConfig
-from rdpt_ray.storage.files import Root, open_root
+from rdpt_ray.storage.files import Root, open_root, public_uri
 from rdpt_ray.storage.runs import read_json, write_json
 
 RECORD = "loop.json"
@@ -273,7 +273,13 @@ def _control(figures: list[PolicyFigures], policy: str) -> Iterator[LengthContro
 def _seed_facts(seed: int, accuracy: Accuracy, traced: Run | None) -> SeedFacts:
     if traced is None:
         return SeedFacts(seed, accuracy)
-    return SeedFacts(seed, accuracy, classes=dict(sorted(traced.summary.classes.items())))
+    answers = traced.facts.answers
+    return SeedFacts(
+        seed,
+        accuracy,
+        classes=dict(sorted(traced.summary.classes.items())),
+        differences={} if answers is None else {c.name: c.difference for c in answers.classes},
+    )
 
 
 def _settings(plan: Plan, budget: int) -> dict[str, str | int | float | bool | None]:
@@ -281,8 +287,8 @@ def _settings(plan: Plan, budget: int) -> dict[str, str | int | float | bool | N
     ask, train, test = plan.sample, plan.distill, plan.evaluate
     teacher = plan.config.models.teacher
     return {
-        "teacher": None if teacher is None else teacher.model,
-        "student": plan.config.models.student.model,
+        "teacher": None if teacher is None else public_uri(teacher.model),
+        "student": public_uri(plan.config.models.student.model),
         "candidates per prompt": ask.num_candidates,
         "sampling": f"temperature {ask.temperature:g}, top_p {ask.top_p:g}, seed {ask.seed}",
         "filters": json.dumps(
