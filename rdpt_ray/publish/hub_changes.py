@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rdpt_ray.errors import PublishError
 from rdpt_ray.publish.hub_dataset import Head
 from rdpt_ray.publish.hub_target import HubTarget
-from rdpt_ray.publish.release import README, Release
+from rdpt_ray.publish.release import README, RELEASE, Release
 
 _SHARD = re.compile(r"(.*/[^/]*-)\d{5}-of-\d{5}\.\w+")
 _GIT = (".gitattributes", ".gitignore")
@@ -48,19 +48,20 @@ def decide_changes(release: Release, head: Head, target: HubTarget) -> Changes:
     return Changes(added, tuple(sorted(stale & set(head.files))))
 
 
-def replaced_card(release: Release, head: Head, read: Callable[[], str]) -> str | None:
-    """What to tell of a README that somebody wrote or changed by hand; None if there is none.
+def replaced(release: Release, head: Head, read: Callable[[], str]) -> str | None:
+    """What to tell of files of others, or of a README that was changed by hand; None if there are none.
 
     Args:
-        release: What replaces it.
+        release: What replaces them.
         head: The dataset as it is.
         read: Tells the sha256 of the README as it is.
     """
-    if README not in head.files or README not in {file.path for file in release.files}:
-        return None
-    if head.release is None:
-        return f"{README} is replaced; what it was stays in the history, at commit {head.sha}"
-    if read() == head.release.files.get(README):
+    ours = {RELEASE, *head.release.files} if head.release else set[str]()
+    strange = [file.path for file in release.files if file.path in head.files.keys() - ours]
+    if strange:
+        are, they = ("is", "it was") if len(strange) == 1 else ("are", "they were")
+        return f"{_listed(strange)} {are} replaced; what {they} stays in the history, at commit {head.sha}"
+    if not head.release or README not in head.files or read() == head.release.files.get(README):
         return None
     return (
         f"{README} was changed by hand since the last release, and is replaced; what it was stays in the"

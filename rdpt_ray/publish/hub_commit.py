@@ -20,7 +20,7 @@ from rich.console import Console
 
 from rdpt_ray import __version__
 from rdpt_ray.errors import PublishError
-from rdpt_ray.publish.hub_changes import decide_changes, replaced_card
+from rdpt_ray.publish.hub_changes import decide_changes, replaced
 from rdpt_ray.publish.hub_client import careful_client, hub_api, shown
 from rdpt_ray.publish.hub_dataset import (
     KIND,
@@ -85,7 +85,7 @@ def _commit(
     if target.private and not head.private:
         _check_public(target, head)
         _tell(console, f"{target} is public and stays so: publish.private is for a new dataset")
-    if told := replaced_card(release, head, lambda: _sha256(api, target, head.sha, README)):
+    if told := replaced(release, head, lambda: _sha256(api, target, head.sha, README)):
         _tell(console, f"{target}: {told}")
     added = [CommitOperationAdd(path, release.folder / path) for path in changes.added]
     api.preupload_lfs_files(

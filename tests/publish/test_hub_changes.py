@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdpt_ray.errors import PublishError
-from rdpt_ray.publish.hub_changes import decide_changes, replaced_card
+from rdpt_ray.publish.hub_changes import decide_changes, replaced
 from rdpt_ray.publish.hub_dataset import EarlierRelease, Head, parse_release
 from rdpt_ray.publish.hub_target import HubTarget
 from rdpt_ray.publish.release import Release, ReleaseFile
@@ -104,13 +104,24 @@ def test_many_strangers_are_counted():
         decide_changes(release(["data/train-00000-of-00001.parquet"]), head(there), TARGET)
 
 
+def test_files_of_others_that_are_replaced_are_told():
+    new = release(["README.md", "manifest.json", "figures/a.svg", "data/b.parquet"])
+    there = ["README.md", "manifest.json", "data/b.parquet", "notes.md"]
+    told = replaced(new, head(there), lambda: "x") or ""
+    assert told.startswith(
+        "README.md, data/b.parquet, manifest.json are replaced; what they were stays"
+    )
+    told = replaced(new, head(there, ["README.md", "data/b.parquet"]), lambda: "sha") or ""
+    assert told.startswith("manifest.json is replaced; what it was stays in the history")
+
+
 def test_a_card_is_told_of_if_somebody_wrote_it():
     new = release(["README.md"])
-    assert replaced_card(new, head([]), lambda: "x") is None
-    assert replaced_card(release(["a"]), head(["README.md"]), lambda: "x") is None
-    assert "is replaced" in (replaced_card(new, head(["README.md"]), lambda: "x") or "")
-    assert replaced_card(new, head(["README.md"], ["README.md"]), lambda: "sha") is None
-    told = replaced_card(new, head(["README.md"], ["README.md"]), lambda: "other")
+    assert replaced(new, head([]), lambda: "x") is None
+    assert replaced(release(["a"]), head(["README.md"]), lambda: "x") is None
+    assert "is replaced" in (replaced(new, head(["README.md"]), lambda: "x") or "")
+    assert replaced(new, head(["README.md"], ["README.md"]), lambda: "sha") is None
+    told = replaced(new, head(["README.md"], ["README.md"]), lambda: "other")
     assert "changed by hand" in (told or "")
 
 
