@@ -108,8 +108,9 @@ def sample(
     """
     job = _open(config, ask, role, to)
     task = job.task
-    check_settings(task.to, sample_parts(task.to), task.settings)
-    plan = kept_plan(task.store, task.run)
+    there = sample_parts(task.to)
+    check_settings(task.to, there, task.settings)
+    plan = kept_plan(task.store, task.run, there)
     if plan is not None and task.store.exists(f"{task.run}/{MANIFEST}") and not _left(plan, task):
         _check_quarantined(job, plan)
         return _found(job, plan, num_sampled=0)

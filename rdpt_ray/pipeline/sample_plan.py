@@ -1,7 +1,7 @@
 """What is to be sampled: prompts read and cut into parts, once per run, and kept.
 
     STORE/runs/<run-id>/plan/<part-key>.parquet     the prompts of a part, and which candidates of each
-    STORE/runs/<run-id>/plan/index.json             written last: the plan is whole
+    STORE/runs/<run-id>/planned.json                written last: the plan is whole
     STORE/runs/<run-id>/quarantine/bucket=0000.parquet   rows that are no prompt
 
 The plan leaves out what the folder has when the run begins. It is kept because that changes with every part
@@ -9,7 +9,7 @@ that is committed: so a run that was killed goes on with the same parts, batch b
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -55,6 +55,8 @@ class Plan:
     quarantined: int
     held: SampleCounts
     """Responses that were asked for and that the folder had already."""
+    held_in: list[str]
+    """The parts that those lie in."""
 
     @property
     def samples(self) -> int:
@@ -143,11 +145,11 @@ def make_plan(
         num_candidates: Responses that are wanted of each prompt.
         part_samples: See `cut_into_parts`.
     """
-    found, held = held_samples(to, sample_parts(to), read.prompts.keys(), num_candidates)
+    held = held_samples(to, sample_parts(to), read.prompts.keys(), num_candidates)
     missing = {
         prompt_id: left
         for prompt_id in read.prompts
-        if (left := sorted(set(range(num_candidates)) - found.get(prompt_id, set())))
+        if (left := sorted(set(range(num_candidates)) - held.candidates.get(prompt_id, set())))
     }
     parts = cut_into_parts(missing, key=key, part_samples=part_samples)
 
@@ -168,18 +170,29 @@ def make_plan(
         prompts=len(read.prompts),
         repeated=read.num_rows - len(read.faults) - len(read.prompts),
         quarantined=len(read.faults),
-        held=held,
+        held=held.counts,
+        held_in=held.parts,
     )
-    write_json(store, _index(run), asdict(plan))
+    write_json(store, _planned(run), asdict(plan))
     return plan
 
 
-def kept_plan(store: Root, run: str) -> Plan | None:
-    """What an earlier start of a run planned; None if none did."""
-    if not store.exists(_index(run)):
+def kept_plan(store: Root, run: str, there: Collection[str]) -> Plan | None:
+    """What an earlier start of a run planned.
+
+    Args:
+        store: Where the plan is.
+        run: The run's folder in it.
+        there: The parts that the folder of the responses has.
+
+    Returns:
+        The plan; None if there is none, or it counts on parts that were deleted since.
+    """
+    if not store.exists(_planned(run)):
         return None
-    told = read_json(store, _index(run))
-    return Plan(**{**told, "held": SampleCounts(**told["held"])})
+    told = read_json(store, _planned(run))
+    plan = Plan(**{**told, "held": SampleCounts(**told["held"])})
+    return plan if set(plan.held_in) <= set(there) else None
 
 
 def plan_name(run: str, part: str) -> str:
@@ -187,8 +200,8 @@ def plan_name(run: str, part: str) -> str:
     return f"{run}/plan/{part}.parquet"
 
 
-def _index(run: str) -> str:
-    return f"{run}/plan/index.json"
+def _planned(run: str) -> str:
+    return f"{run}/planned.json"
 
 
 def _row(prompt: Prompt, candidates: Sequence[int]) -> dict[str, Any]:

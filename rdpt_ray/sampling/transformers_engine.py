@@ -151,7 +151,7 @@ class TransformersSampler:
                     open_rows.append(place)
             if not self._drops_rows:
                 break
-            index = torch.tensor(open_rows, device=device, dtype=torch.long)
+            index = torch.tensor(open_rows, dtype=torch.long)  # layers may be on several devices
             ids = out.sequences[index]
             mask = torch.cat([mask, mask.new_ones(len(mask), len(tokens_SB))], 1)[index]
             if cache is not None and len(open_rows) < len(rows):

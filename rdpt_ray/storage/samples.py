@@ -80,6 +80,17 @@ class SampleCounts:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Which of the wanted responses a folder has."""
+
+    candidates: dict[str, set[int]]
+    """prompt_id -> the numbers of its candidates."""
+    counts: SampleCounts
+    parts: list[str]
+    """The keys of the parts that they lie in."""
+
+
 def sample_name(key: str) -> str:
     """A part's file."""
     return f"{key}.parquet"
@@ -156,23 +167,20 @@ def check_settings(to: Root, keys: Iterable[str], settings: Mapping[str, Any]) -
 
 def held_samples(
     to: Root, keys: Iterable[str], prompts: Collection[str], num_candidates: int
-) -> tuple[dict[str, set[int]], SampleCounts]:
-    """Which of the wanted responses a folder has.
+) -> Held:
+    """Look into a folder.
 
     Args:
         to: The folder.
         keys: Its parts.
         prompts: The prompt_ids that responses are wanted of.
         num_candidates: How many of each, from 0 on.
-
-    Returns:
-        prompt_id -> the numbers of its candidates that are there, and what those count.
     """
     columns = ["prompt_id", "candidate", "complete", "response_tokens", "error"]
     found: dict[str, set[int]] = {}
-    counts = SampleCounts()
+    counts, parts = SampleCounts(), list[str]()
     with ThreadPoolExecutor(NUM_THREADS) as pool:
-        for table in pool.map(lambda key: _columns(to, key, columns), keys):
+        for key, table in pool.map(lambda key: (key, _columns(to, key, columns)), keys):
             pairs = zip(
                 table.column("prompt_id").to_pylist(),
                 table.column("candidate").to_pylist(),
@@ -184,8 +192,10 @@ def held_samples(
                 is_new = candidate not in there
                 wanted.append(is_new and prompt in prompts and candidate < num_candidates)
                 there.add(candidate)
-            counts += count_samples(table.filter(pa.array(wanted, pa.bool_())))
-    return found, counts
+            if any(wanted):
+                parts.append(key)
+                counts += count_samples(table.filter(pa.array(wanted, pa.bool_())))
+    return Held(found, counts, parts)
 
 
 def read_samples(to: Root) -> Iterator[pa.Table]:

@@ -144,7 +144,7 @@ def test_the_store_takes_it_for_a_run_of_its_own(sampled):
     root = open_root(str(sampled[2] / "store"))
     assert audit(plan_audit(root)).damage == []
     (listed,) = [each for each in Listing(root).contents().runs if "sample" in each.run]
-    assert (listed.state, listed.quarantined) == ("finished", 2)
+    assert (listed.state, listed.quarantined, listed.started) == ("finished", 2, 1)
     assert listed.cost["teacher"]["traces"] == NUM_PROMPTS * NUM_CANDIDATES
     swept = plan_sweep(root, SweepOptions(unused=True, unfinished_s=0.0), time.time() + 10)
     run_files = [each.name for each in swept.removals if "sessions" not in each.name]
@@ -152,6 +152,7 @@ def test_the_store_takes_it_for_a_run_of_its_own(sampled):
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_actors_and_growth_samples_what_is_new(sampled, tmp_path):
     tree = tree_of(tmp_path, rows=prompts(), actors=2)
     sample_by(tree)
@@ -165,6 +166,10 @@ def test_bytes_do_not_depend_on_actors_and_growth_samples_what_is_new(sampled, t
     assert (found.sampled, found.reused) == (NUM_PROMPTS + 4 * 4, 72)
     now = files(tmp_path / "samples")
     assert {name: now[name] for name in first} == first
+    deleted = next(iter(first))
+    (tmp_path / "samples" / deleted).unlink()
+    assert sample_by(more).sampled == 18
+    assert files(tmp_path / "samples")[deleted][0] == first[deleted][0]
     streams = {(row["prompt_id"], row["candidate"]): row["token_ids"] for row in rows_of(found)}
     assert len(streams) == found.samples == 4 * (NUM_PROMPTS + 4)
 
@@ -213,6 +218,7 @@ def test_what_was_recorded_selects_as_the_teacher_itself_would(sampled):
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_an_actor_that_is_killed_costs_its_part_and_nothing_else(sampled, tmp_path):
     tree = tree_of(tmp_path, rows=prompts(), part_samples=18, max_tokens=160)
     killed = []

@@ -44,9 +44,10 @@ def test_what_is_there_is_counted_and_read(folder):
     assert keys == ["a" * 32, "b" * 32]
     check_settings(folder, keys, SETTINGS)
     assert part_counts(folder, keys) == [SampleCounts(2, 1, 8, 0), SampleCounts(2, 1, 3, 1)]
-    found, counts = held_samples(folder, keys, {"q", "z"}, 1)
-    assert found["q"] == {0, 1}
-    assert counts == SampleCounts(1, 1, 3, 0)
+    held = held_samples(folder, keys, {"q", "z"}, 1)
+    assert held.candidates["q"] == {0, 1}
+    assert held.counts == SampleCounts(1, 1, 3, 0)
+    assert held.parts == ["b" * 32]
     tables = list(read_samples(folder))
     assert [table.num_rows for table in tables] == [2, 2]
     assert tables[1]["error"].to_pylist() == [None, "out_of_memory: x"]
