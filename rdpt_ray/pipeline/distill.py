@@ -30,6 +30,7 @@ from rdpt_ray.config import CurateConfig
 from rdpt_ray.distill_config import DistillConfig, WorkersConfig
 from rdpt_ray.errors import CapacityError, ConfigError, Interrupted, ModelError
 from rdpt_ray.pipeline.cluster import connected
+from rdpt_ray.pipeline.distill_checkpoints import file_system_of
 from rdpt_ray.pipeline.distill_data import Examples, Source, open_source, read_examples
 from rdpt_ray.pipeline.distill_folder import ModelFolder, model_folder
 from rdpt_ray.pipeline.distill_settings import (
@@ -38,7 +39,7 @@ from rdpt_ray.pipeline.distill_settings import (
     worker_batch,
 )
 from rdpt_ray.pipeline.distill_steps import POLL_S, Progress, new_steps
-from rdpt_ray.pipeline.distill_worker import Trained, Training, file_system_of, train_on_worker
+from rdpt_ray.pipeline.distill_worker import Trained, Training, train_on_worker
 from rdpt_ray.pipeline.progress import stage
 from rdpt_ray.publish.model_card import ModelFacts, card_files
 from rdpt_ray.scoring.identity import ModelIdentity
@@ -272,6 +273,7 @@ def _train(job: _Job, steps: Any, console: Console) -> Distilled:
             highlight=False,
             markup=False,
         )
+    folder.begin()
     training = Training(
         name=folder.root.uri,
         config=settings,
@@ -279,7 +281,6 @@ def _train(job: _Job, steps: Any, console: Console) -> Distilled:
         end=end_of_turn(encoder_of(job.student)),
         table=ray.put(examples.table),
         checkpoints=folder.checkpoints,
-        resume=folder.begin(),
         model=folder.root,
         steps=steps,
     )

@@ -2,30 +2,25 @@
 
 TO/*.safetensors, config.json, tokenizer files, README.md, loss.svg   the model
 TO/distill.json                                                       written last: the model is complete
-TO.checkpoints/<key>/step-00000075/                                   deleted when it is
+TO.checkpoints/<key>/step-00000075-1f2e3d4c/                                   deleted when it is
 
 What decides the weights makes the key, so another setting never continues from these checkpoints.
 """
 
 import hashlib
-import re
 from dataclasses import dataclass
 from typing import Any
 
 import fsspec
 
 from rdpt_ray.errors import ConfigError
-from rdpt_ray.pipeline.distill_worker import COMPLETE
+from rdpt_ray.pipeline.distill_checkpoints import clear_older
 from rdpt_ray.scoring.identity import DISTILLED
 from rdpt_ray.storage.files import Root, open_root, public_uri
 from rdpt_ray.storage.runs import canonical_json, read_json, write_json
 
 BEGUN = ".distilling.json"
 """Says that what else is in the folder was put there by a training that may not have ended."""
-
-SNAPSHOT = "checkpoint_manager_snapshot.json"
-"""Ray Train's own list of checkpoints. It is not written at once, so a kill may cut it, and another version
-of Ray refuses it: every start begins its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +70,10 @@ class ModelFolder:
             )
         return None
 
-    def begin(self) -> str | None:
-        """Say that a training is at work here; returns the newest checkpoint that an earlier one left."""
+    def begin(self) -> None:
+        """Say that a training is at work here, and clear away what earlier ones left and is not needed."""
         write_json(self.root, BEGUN, {"decides": self.decides})
-        self.checkpoints.delete(SNAPSHOT)
-        whole = [name for name in self.checkpoints.names("") if name.endswith(f"/{COMPLETE}")]
-        steps = [name.split("/")[0] for name in whole if re.match(r"step-\d+/", name)]
-        return max(steps, default=None)
+        clear_older(self.checkpoints)
 
     def end(self, record: dict[str, Any]) -> None:
         """Write down that the model is complete, and clear away what trained it."""

@@ -9,24 +9,29 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import ray
-from ray.train import Checkpoint, get_checkpoint, get_context, report
+from ray.train import Checkpoint, get_context, report
+from ray.train.collective import broadcast_from_rank_zero
 
 from rdpt_ray.distill_config import DistillConfig
 from rdpt_ray.errors import ModelError, RdptError
+from rdpt_ray.pipeline.distill_checkpoints import (
+    COMPLETE,
+    as_checkpoint,
+    checkpoint_name,
+    newest,
+)
 from rdpt_ray.pipeline.distill_order import IGNORED, order_of
 from rdpt_ray.pipeline.distill_settings import sft_arguments, threads_of
 from rdpt_ray.pipeline.distill_steps import POLL_S, Progress
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.storage.files import Root
-
-COMPLETE = "complete.json"
-"""In a checkpoint's folder, written when all of it is there."""
 
 MODEL_FILES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
 """What is taken over into the model's folder: nothing pickled."""
@@ -47,8 +52,6 @@ class Training:
     table: Any
     """Reference to the examples, schema EXAMPLES."""
     checkpoints: Root
-    resume: str | None
-    """The checkpoint that an earlier start left, by its name there."""
     model: Root
     """Where the finished model goes."""
     steps: Any
@@ -180,37 +183,20 @@ def _run(trainer: Any, training: Training) -> int | None:
     """Train to the end; returns the step that was continued from."""
     from transformers import PrinterCallback
 
+    # The first worker decides for all, or they might see different ones.
+    found, start = broadcast_from_rank_zero((newest(training.checkpoints), token_hex(4)))
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(_reporting(training))
-    found = get_checkpoint() or _left_behind(training)
+    trainer.add_callback(_reporting(training, start))
     if found is None:
         trainer.train()
         return None
-    with found.as_directory() as folder:
+    with as_checkpoint(training.checkpoints, found).as_directory() as folder:
         trainer.train(resume_from_checkpoint=folder)
         state = json.loads(Path(folder, "trainer_state.json").read_text(encoding="utf-8"))
         return int(state["global_step"])
 
 
-def _left_behind(training: Training) -> Checkpoint | None:
-    """The checkpoint of an earlier start."""
-    if training.resume is None:
-        return None
-    root = training.checkpoints
-    return Checkpoint(root.path(training.resume), file_system_of(root))
-
-
-def file_system_of(root: Root) -> Any:
-    """The file system of a folder, as Ray Train takes it; None for this machine's own."""
-    import fsspec
-    from fsspec.implementations.local import LocalFileSystem
-    from pyarrow.fs import FSSpecHandler, PyFileSystem
-
-    fs = fsspec.core.url_to_fs(root.uri)[0]
-    return None if isinstance(fs, LocalFileSystem) else PyFileSystem(FSSpecHandler(fs))
-
-
-def _reporting(training: Training) -> Any:
+def _reporting(training: Training, start: str) -> Any:
     """Hands checkpoints to Ray Train, and says how far the training is."""
     from transformers import TrainerCallback
 
@@ -235,7 +221,7 @@ def _reporting(training: Training) -> Any:
             self._say(state)
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            name = f"step-{state.global_step:08d}"
+            name = checkpoint_name(state.global_step, start)
             folder = Path(args.output_dir, f"checkpoint-{state.global_step}")
             report(
                 {"step": state.global_step, "loss": self.loss},
