@@ -82,7 +82,10 @@ def test_a_run_can_be_proposed_to_a_branch(hub, run):
 
 @pytest.mark.parametrize(
     ("token", "said"),
-    [("hf_wrong", "does not accept the token of HF_TOKEN"), (READ_TOKEN, "has no permission")],
+    [
+        ("hf_wrong", "does not accept the token of HF_TOKEN"),
+        pytest.param(READ_TOKEN, "has no permission", marks=pytest.mark.slow),
+    ],
 )
 def test_a_refusal_is_one_line_and_an_exit_code(hub, run, token, said):
     done = rdpt_publish(hub, run, "--to", TO, token=token)
@@ -92,6 +95,7 @@ def test_a_refusal_is_one_line_and_an_exit_code(hub, run, token, said):
     assert not hub.datasets
 
 
+@pytest.mark.slow
 def test_what_cannot_be_committed_to_is_refused_before_anything_is_made(hub, run):
     done = rdpt_publish(hub, run, "--to", f"{TO}@{'0' * 40}")
     assert done.returncode != 0

@@ -214,9 +214,9 @@ def test_time_runs_out(hub, releases):
     publish(releases[0])
     with (
         hub.failing(Fault("500", *PLACES["commit"], times=ALWAYS)),
-        pytest.raises(PublishError, match="not published within 2 s, and the next try would be in"),
+        pytest.raises(PublishError, match="not published within 1 s, and the next try would be in"),
     ):
-        publish(releases[1], patience=Patience(tries=99, first_wait_s=0.5, total_s=2.0))
+        publish(releases[1], patience=Patience(tries=99, first_wait_s=0.4, total_s=1.0))
 
 
 def test_a_rate_limit_that_is_used_up_is_waited_for(hub, releases):

@@ -145,7 +145,12 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("name", FAULTS)
+SLOW = ("nothing", "a token that is wrong", "connections that break")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=pytest.mark.slow if each in SLOW else ()) for each in FAULTS]
+)
 def test_no_secret_is_written_anywhere(hub, tmp_path, name):
     """With everything logged that any library logs; the token, and addresses that are as good as one."""
     hub.accounts[CANARY] = hub.accounts[TOKEN]
