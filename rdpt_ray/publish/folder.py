@@ -13,8 +13,11 @@ one is being published: `release.json` says which files are whose. One publisher
 """
 
 import json
+import os
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 from huggingface_hub import DatasetCard
@@ -138,7 +141,18 @@ def _publish(folder: _Folder, release: Release, claim: Claim) -> None:
     for path in sorted(stale):
         claim.check()
         folder.root.delete(path)
+    _drop_empty(folder.root, stale)
     claim.end()
+
+
+def _drop_empty(root: Root, deleted: Collection[str]) -> None:
+    """Remove folders that deleted files leave empty; object stores have none."""
+    if "://" in root.uri:
+        return
+    folders = {str(parent) for name in deleted for parent in PurePosixPath(name).parents}
+    for folder in sorted(folders - {"."}, reverse=True):
+        with suppress(OSError):  # it holds something
+            os.rmdir(root.path(folder))
 
 
 def _shards(release: Release) -> list[ReleaseFile]:

@@ -80,10 +80,14 @@ def test_an_unchanged_release_writes_nothing(releases, tmp_path):
 @pytest.mark.parametrize("second", ["new", "more"])
 def test_another_release_takes_its_place(releases, tmp_path, second):
     publish_to_folder(releases["old"], str(tmp_path))
+    (tmp_path / "mine").mkdir()
     assert publish_to_folder(releases[second], str(tmp_path)).changed
     assert files_in(tmp_path) == files_of(releases[second])
     publish_to_folder(releases["old"], str(tmp_path))
     assert files_in(tmp_path) == files_of(releases["old"])
+    assert [path for path in tmp_path.rglob("*") if path.is_dir() and not any(path.iterdir())] == [
+        tmp_path / "mine"
+    ]
 
 
 def test_what_others_put_there_stays(releases, tmp_path):
