@@ -71,7 +71,7 @@ def loop(
     """
     loaded = load(config, overrides)
     from rdpt_ray.pipeline.loop import loop as run_loop
-    from rdpt_ray.publish.loop_terminal import print_loop
+    from rdpt_ray.publish.loop_report import print_loop
 
     found = run_loop(loaded, Console(stderr=True))
     print_loop(Console(stderr=as_json), found.facts, found.report)
