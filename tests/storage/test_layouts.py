@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdpt_ray.config import LAYOUTS as CONFIGURED
+from rdpt_ray.input_config import LAYOUTS as CONFIGURED
 from rdpt_ray.input_config import InputConfig
 from rdpt_ray.storage.columns import COLUMNS, INTO_METADATA
 from rdpt_ray.storage.faults import REASONS
