@@ -89,7 +89,7 @@ def test_the_record_is_no_part_of_the_models_identity(trained, tmp_path):
     one, copy = (
         identity_of(ModelConfig(model=str(each))) for each in (folder / "one", tmp_path / "copy")
     )
-    assert one.key == copy.key
+    assert one.weights == copy.weights
 
 
 @pytest.mark.ray
@@ -120,6 +120,18 @@ def test_workers_that_no_node_holds_are_not_waited_for(ray_cluster, run, tmp_pat
     config = config_of(run, tmp_path / "model", batch_size=6, workers={"num_workers": 3})
     with pytest.raises(CapacityError, match=r"3 workers with 1 CPU .* which has room for 2"):
         distill(config, QUIET)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_two_workers_learn_what_one_does(trained, run, tmp_path):
+    folder, _, (one, _), _ = trained
+    two = distill(config_of(run, tmp_path / "two", workers={"num_workers": 2}), QUIET)
+    assert two.steps == one.steps
+    assert two.loss == pytest.approx(one.loss, abs=1e-3)
+    together = AutoModelForCausalLM.from_pretrained(tmp_path / "two").state_dict()
+    for name, weight in AutoModelForCausalLM.from_pretrained(folder / "one").state_dict().items():
+        torch.testing.assert_close(together[name], weight, atol=1e-3, rtol=0)
 
 
 @pytest.mark.ray
