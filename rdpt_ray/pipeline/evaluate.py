@@ -21,6 +21,7 @@ from rdpt_ray.method.accuracy import Accuracy, Verdict, accuracy
 from rdpt_ray.pipeline.cluster import connected
 from rdpt_ray.pipeline.judge import NO_REFERENCE, Judge, answer_half
 from rdpt_ray.pipeline.progress import stage
+from rdpt_ray.pipeline.roles import model_of
 from rdpt_ray.pipeline.sample import sample
 from rdpt_ray.sample_config import EvaluateConfig
 from rdpt_ray.selection_config import VerifyConfig
@@ -98,18 +99,13 @@ def evaluate_role(
             advance(1, "")
     return Evaluated(
         role=role,
-        model=_model(config, role),
+        model=model_of(config, role).model,
         dataset=run.dataset,
         sampled=run.sampled,
         cut=cut,
         accuracy=accuracy(verdicts.values(), confidence=ask.confidence),
         unknown=dict(sorted(unknown.items())),
     )
-
-
-def _model(config: CurateConfig, role: Role) -> str:
-    model = getattr(config.models, role)
-    return model.model
 
 
 def _references(ask: EvaluateConfig) -> References:

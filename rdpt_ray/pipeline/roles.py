@@ -50,10 +50,29 @@ def models_of(config: CurateConfig, kind: Kind) -> dict[Role, ModelConfig]:
     for name, model in config.models.teachers.items():
         models[teacher_role(name)] = _measuring(model, model.signals)
     if kind == "trace":
-        if config.models.distilled is None:
-            raise ConfigError("models.distilled: needed to trace provenance after distillation")
-        models["distilled"] = _measuring(config.models.distilled, config.models.distilled.signals)
+        distilled = model_of(config, "distilled")
+        models["distilled"] = _measuring(distilled, distilled.signals)
     return models
+
+
+def model_of(config: CurateConfig, role: Role) -> ModelConfig:
+    """The model of a role; the distilled one, if it is not named, is what `distill` of the config writes.
+
+    Raises:
+        ConfigError: if the config has none, with the roles that it has.
+    """
+    models = config.models
+    named = {teacher_role(name): model for name, model in models.teachers.items()}
+    named |= {name: getattr(models, name) for name in (TEACHER, "student", "distilled")}
+    if named["distilled"] is None and config.distill is not None:
+        trained = {"model": config.distill.to, "revision": None}
+        named["distilled"] = models.student.model_copy(update=trained)
+    model = named.get(role)
+    if model is None:
+        there = ", ".join(sorted(name for name, model in named.items() if model is not None))
+        told = f"{TEACHER}s.NAME" if is_teacher(role) and role != TEACHER else role
+        raise ConfigError(f"models.{told}: needed for the role {role} (there are: {there})")
+    return model
 
 
 def _measuring(model: ModelConfig, signals: Collection[Signal]) -> ModelConfig:

@@ -17,13 +17,12 @@ from rich.console import Console
 
 from rdpt_ray import __version__
 from rdpt_ray.config import CurateConfig, Role
-from rdpt_ray.errors import ConfigError, QuarantineError
-from rdpt_ray.model_config import ModelConfig
+from rdpt_ray.errors import QuarantineError
 from rdpt_ray.pipeline.capacity import check_capacity
 from rdpt_ray.pipeline.check_models import check_tokenizers
 from rdpt_ray.pipeline.cluster import connected
 from rdpt_ray.pipeline.nodes import connected_cluster
-from rdpt_ray.pipeline.roles import TEACHER, is_teacher
+from rdpt_ray.pipeline.roles import model_of
 from rdpt_ray.pipeline.sample_manifest import sample_manifest
 from rdpt_ray.pipeline.sample_parts import SamplingTask, sample_planned
 from rdpt_ray.pipeline.sample_plan import Plan, kept_plan, make_plan, read_all
@@ -159,7 +158,7 @@ _TOTALS = ("samples", "complete", "tokens", "errors")
 
 def _open(config: CurateConfig, ask: SamplingConfig, role: Role, to: str) -> _Job:
     """List the prompts and pin the model."""
-    model = _model_of(config, role)
+    model = model_of(config, role)
     engine = engine_of(model, ask, f"models.{role}")
     files = list_inputs(ask.prompts)
     check_columns(files, ask.prompts, prompts_only=True)
@@ -193,18 +192,6 @@ def _open(config: CurateConfig, ask: SamplingConfig, role: Role, to: str) -> _Jo
         session=f"{run_folder(named)}/sessions/{session}.json",
     )
     return _Job(config, ask, role, files, task, named, session)
-
-
-def _model_of(config: CurateConfig, role: Role) -> ModelConfig:
-    models = config.models
-    named = {f"{TEACHER}:{name}": model for name, model in models.teachers.items()}
-    named |= {name: getattr(models, name) for name in (TEACHER, "student", "distilled")}
-    model = named.get(role)
-    if model is None:
-        there = ", ".join(sorted(name for name, model in named.items() if model is not None))
-        told = f"{TEACHER}s.NAME" if is_teacher(role) and role != TEACHER else role
-        raise ConfigError(f"models.{told}: needed to sample {role!r} (there are: {there})")
-    return model
 
 
 def _name(identity: ModelIdentity) -> str:

@@ -35,6 +35,8 @@ def test_the_cheap_student_reads_first_and_the_distilled_model_only_when_traced(
     assert list(models_of(given, "trace")) == ["student", "teacher", "distilled"]
     with pytest.raises(ConfigError, match=r"models\.distilled: needed"):
         models_of(config(), "trace")
+    trained = models_of(config(distill={"to": "out/model"}), "trace")
+    assert trained["distilled"].model == "out/model", "what distill of the same config writes"
 
 
 @pytest.mark.parametrize(

@@ -299,7 +299,7 @@ def test_other_settings_need_another_folder(sampled, tmp_path):
 
 def test_wrong_configs_end_before_anything_is_touched(tmp_path):
     tree = tree_of(tmp_path, rows=prompts(2))
-    with pytest.raises(ConfigError, match=r"models\.distilled: needed to sample"):
+    with pytest.raises(ConfigError, match=r"models\.distilled: needed for the role distilled"):
         sample_by({**tree, "sample": {**tree["sample"], "role": "distilled"}})
     teacher = {"model": "x", "engine": "precomputed", "recorded": {"path": "x"}}
     with pytest.raises(
