@@ -42,8 +42,10 @@ demo-smollm2: $(STAMP) ## the same job with SmolLM2-135M-Instruct as the teacher
 loop: $(STAMP) ## does the selection train a better student? the whole experiment on the miniatures
 	@$(BIN)/rdpt loop examples/miniature/loop.yaml
 
+# Tests that start Ray or a fuzzer have the machine to themselves; the others share its cores.
 test: $(STAMP) ## run the tests, except the slow ones
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow and not ray" -n auto --maxprocesses 8 --dist worksteal
+	@$(BIN)/python -m pytest -m "not slow and ray"
 
 test-slow: $(STAMP) ## run the slow tests
 	@$(BIN)/python -m pytest -m slow
