@@ -9,6 +9,7 @@ from typing import Any, cast
 import ray
 from ray.train import (
     CheckpointConfig,
+    ControllerError,
     FailureConfig,
     LoggingConfig,
     RunConfig,
@@ -30,6 +31,8 @@ from rdpt_ray.scoring.loading import encoder_of
 from rdpt_ray.scoring.turn_end import end_of_turn
 
 PACKAGES = ("rdpt_ray", "trl", "transformers", "peft", "torch", "ray")
+
+AGAIN = "run the same command again to continue from the last checkpoint"
 
 KEPT = 2
 """Checkpoints of a training: the older one is whole while the newer is being written."""
@@ -102,10 +105,17 @@ def _fit(training: Training) -> Trained:
         first = next(iter(error.worker_failures.values()), error)
         raise CapacityError(
             f"{training.model.uri}: the training was lost {workers.max_failures + 1} times"
-            f" (distill.workers.max_failures), the last time by {type(first).__name__}:"
-            f" {str(first).strip().splitlines()[-1]}; run the same command again to continue from the"
-            " last checkpoint"
+            f" (distill.workers.max_failures), the last time by {_last_line(first)}; {AGAIN}"
         ) from error
+    except ControllerError as error:
+        raise CapacityError(
+            f"{training.model.uri}: Ray Train cannot go on: {_last_line(error.controller_failure)}; {AGAIN}"
+        ) from error
+
+
+def _last_line(error: Exception) -> str:
+    """What an error says, of a page of frames."""
+    return f"{type(error).__name__}: {str(error).strip().rpartition(chr(10))[2]}"
 
 
 def _resources(workers: WorkersConfig) -> dict[str, float]:
