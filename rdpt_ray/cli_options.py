@@ -1,5 +1,6 @@
 """What the subcommands of `rdpt` have in common: arguments, the config, errors as text, jobs."""
 
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rdpt_ray.config import CurateConfig
 
 ConfigArgument = Annotated[str, typer.Argument(help="YAML config: a local path or any fsspec URI.")]
+ConfigOption = Annotated[str, typer.Option(help="YAML config: a local path or any fsspec URI.")]
 OverridesArgument = Annotated[
     list[str] | None, typer.Argument(help="Overrides, for example thresholds.beta=0.15")
 ]
@@ -48,19 +50,22 @@ def job_app(command: Callable[..., None]) -> typer.Typer:
     """The command line of a file in `jobs/`: a subcommand, its config an option, its outcome in JSON.
 
     Args:
-        command: Called with config, overrides and as_json.
+        command: A subcommand that takes `config`, and `as_json`.
     """
-    job = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    name = command.__name__
+    signature = inspect.signature(command)
+    taken = dict(signature.parameters)
+    del taken["as_json"]
+    taken["config"] = taken["config"].replace(annotation=ConfigOption)
 
-    @job.command(help=f"`rdpt {name}` as a job; the last line of stdout is one JSON object.")
-    def _(
-        config: Annotated[str, typer.Option(help="YAML config: a local path or any fsspec URI.")],
-        overrides: OverridesArgument = None,
-    ) -> None:
-        command(config, overrides, as_json=True)
+    def job(**arguments: Any) -> None:
+        command(**arguments, as_json=True)
 
-    return job
+    job.__signature__ = signature.replace(parameters=list(taken.values()))
+    job.__annotations__ = {name: each.annotation for name, each in taken.items()}
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    told = f"`rdpt {command.__name__}` as a job; the last line of stdout is one JSON object."
+    app.command(help=told)(job)
+    return app
 
 
 def run_app(command: typer.Typer) -> None:

@@ -8,7 +8,8 @@ import pytest
 import ray
 import yaml
 
-from rdpt_ray.cli import app, job_app, run_app
+from rdpt_ray.cli import app, curate, trace
+from rdpt_ray.cli_options import job_app, run_app
 from rdpt_ray.config import parse_config
 from rdpt_ray.errors import QuarantineError
 from rdpt_ray.pipeline.job import Job, open_job
@@ -133,7 +134,7 @@ def test_the_command_ends_with_its_own_exit_code(ray_cluster, tmp_path, monkeypa
     tree = config_tree(tmp_path, rows=[*miniature_rows(0, 8), *BAD_ROWS])
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(tree))
-    for command in (app, job_app("curate"), job_app("trace")):
+    for command in (app, job_app(curate), job_app(trace)):
         given = ["curate", str(config)] if command is app else ["--config", str(config)]
         monkeypatch.setattr(sys, "argv", ["rdpt", *given, "--fail-above", "1%"])
         with pytest.raises(SystemExit) as caught:
