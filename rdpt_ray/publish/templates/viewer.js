@@ -198,8 +198,13 @@ const KEYS = {
   k: () => step(-1),
   t: () => nextTeacher(1),
   T: () => nextTeacher(-1),
-  "?": () => byId("help").showModal(),
+  "?": showHelp,
 };
+
+function showHelp() {
+  byId("help").showModal();
+  byId("help-close").focus();  // by `autofocus` a browser would try it as the page loads, too
+}
 
 function onKey(event) {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
@@ -283,7 +288,7 @@ function start() {
     const list = byId("list");
     if (list.scrollTop + list.clientHeight > list.scrollHeight - 600) makeMore();
   });
-  byId("help-button").addEventListener("click", () => byId("help").showModal());
+  byId("help-button").addEventListener("click", showHelp);
   byId("help-close").addEventListener("click", () => byId("help").close());
   byId("keys").addEventListener("change", (event) => { finder.keys = event.target.checked; });
   document.addEventListener("keydown", onKey);
