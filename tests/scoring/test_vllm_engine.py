@@ -162,9 +162,7 @@ def test_a_dead_vllm_fails_the_batch_and_is_started_again(hosted, reference):
     hosted.token_scores(batch)
     for child in active_children():
         os.kill(child.pid, signal.SIGKILL)
-    with pytest.raises(
-        RuntimeError, match=r"vLLM died at work on 2 sequence\(s\) of up to 67"
-    ):
+    with pytest.raises(RuntimeError, match=r"vLLM died at work on 2 sequence\(s\) of up to 67"):
         hosted.token_scores(batch)
     compare(hosted.token_scores(batch), reference.token_scores(batch), "after a restart")
 

@@ -87,4 +87,6 @@ def test_the_rows_of_a_trace_dataset_are_asked_again():
     found = read(MINIATURE / "traces.parquet")
     reasons = Counter(row.prompt.reason for row in found if isinstance(row.prompt, Fault))
     assert reasons == {"null_value": 1}
-    assert len({row.prompt.prompt_id for row in found if not isinstance(row.prompt, Fault)}) == 322  # two of traces that were cut
+    assert (
+        len({row.prompt.prompt_id for row in found if not isinstance(row.prompt, Fault)}) == 322
+    )  # two of traces that were cut
