@@ -236,9 +236,11 @@ def _chosen(item: ScoredTrace, outcome: dict[str, Outcome]) -> bool:
 
 def _entry_of(item: ScoredTrace, result: Outcome, job: Selection) -> Entry:
     selection = job.selection
-    by_prompts = selection is not None and selection.budget.order == "prompts"
+    number = result["selection_score"]
+    if selection is not None and selection.budget.order == "prompts":
+        number = drawn(_prompt(item), selection.seed)
     return Entry(
-        drawn(_prompt(item), selection.seed) if by_prompts else result["selection_score"],
+        number,
         result["num_sentences"],
         item.row["trace_id"],
         item.candidate().num_tokens,
