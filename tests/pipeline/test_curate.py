@@ -175,6 +175,7 @@ def test_an_interrupted_run_continues(small_run, tmp_path):
     assert table_bytes(again) == table_bytes(done)
 
 
+@pytest.mark.slow
 def test_a_trace_that_a_model_cannot_score_is_quarantined_alone(ray_cluster, tmp_path):
     rows = miniature_rows(0, 8)
     long = {**rows[0], "response": "<think>\n" + "Now 1 plus 1 leaves 2.\n" * 400 + "</think>\n\n2"}
@@ -288,6 +289,7 @@ def test_an_input_without_a_usable_row_is_an_error_that_names_one(ray_cluster, t
         run(tree)
 
 
+@pytest.mark.slow
 def test_a_template_file_is_read_where_the_job_starts(small_run, tmp_path, monkeypatch):
     """Workers stand in another folder than the command, so a relative path means nothing to them."""
     _, good, done = small_run

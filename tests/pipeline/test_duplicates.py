@@ -190,6 +190,7 @@ def test_an_estimate_is_the_same_in_every_version_of_the_library_that_is_allowed
     assert found[0, :3].tolist() == PINNED
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_the_stage_drops_prompts_then_traces_and_is_not_redone(ray_cluster, tmp_path):
     traces = [trace(f"{text(place, 20)}", text(100 + place, 80)) for place in range(40)]
@@ -222,6 +223,7 @@ def test_the_stage_drops_prompts_then_traces_and_is_not_redone(ray_cluster, tmp_
     assert count_drops(job.store, job.run, "near_duplicate") == 3
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_run_without_near_duplicates_or_traces_or_with_the_stage_off(ray_cluster, tmp_path):
     traces = [trace(f"{text(place, 20)}", text(100 + place, 80)) for place in range(3)]

@@ -54,6 +54,7 @@ def checked(ray_cluster, tmp_path_factory):
     return tree, Path(tree["store"]), run(tree)
 
 
+@pytest.mark.slow
 def test_the_flips_are_those_of_the_stored_scores(checked):
     tree, store, done = checked
     facts = done.facts.precision
@@ -82,11 +83,13 @@ def test_the_flips_are_those_of_the_stored_scores(checked):
     assert f"of {facts.sentences:,} sentences ({SAMPLE} traces) change class" in report
 
 
+@pytest.mark.slow
 def test_it_can_be_switched_off(checked):
     tree, _, _ = checked
     assert run({**tree, "report": {"precision_traces": 0}}).facts.precision is None
 
 
+@pytest.mark.slow
 def test_a_reference_that_does_not_load_costs_the_figure_and_not_the_run(checked, tmp_path):
     tree, store, _ = checked
     config = parse_config({**tree, "thresholds": {"beta": 0.2}})

@@ -58,6 +58,7 @@ def all_cpus_are_free(within_s=30):
     return True
 
 
+@pytest.mark.slow
 def test_too_much_at_ingestion_ends_the_job_before_any_model_is_loaded(ray_cluster, tmp_path):
     good = miniature_rows(0, 24)
     tree = config_tree(tmp_path, rows=[*good, *BAD_ROWS])
@@ -120,6 +121,7 @@ def test_what_other_runs_met_is_counted_before_anything_is_published(ray_cluster
     assert published(tree) == ["manifest.json", "report"]
 
 
+@pytest.mark.slow
 def test_errors_of_traces_of_other_runs_do_not_count(ray_cluster, tmp_path):
     good = miniature_rows(0, 4)
     tree = config_tree(tmp_path, rows=[*good, too_long(good[0])])

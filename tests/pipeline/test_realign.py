@@ -8,7 +8,7 @@ import pytest
 
 from tests.pipeline.conftest import config_tree, miniature_rows, read_run, run, table_bytes
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 NOTHING = {"teacher": 0, "student": 0}
 
@@ -51,13 +51,7 @@ def copied(kept, tmp_path):
     return {**tree, "store": str(store)}, rows, done, store
 
 
-@pytest.mark.parametrize(
-    "unit",
-    [
-        "line",
-        *(pytest.param(unit, marks=pytest.mark.slow) for unit in ("paper_regex", "paragraph")),
-    ],
-)
+@pytest.mark.parametrize("unit", ["line", "paper_regex", "paragraph"])
 def test_another_splitter_scores_nothing_and_gives_the_bytes_of_a_fresh_store(
     copied, tmp_path, unit
 ):
@@ -99,7 +93,6 @@ def test_stored_tokens_serve_a_job_that_keeps_none(copied):
     assert table_bytes(run(keeping(tree))) == table_bytes(done)
 
 
-@pytest.mark.slow
 def test_grown_input_under_another_splitter_scores_only_what_is_new(copied, tmp_path):
     tree, rows, _, _ = copied
     grown = config_tree(tmp_path, rows=[*rows, *miniature_rows(24, 12)])
@@ -114,7 +107,6 @@ def test_grown_input_under_another_splitter_scores_only_what_is_new(copied, tmp_
     assert back.to_json()["scored"] == NOTHING
 
 
-@pytest.mark.slow
 def test_scores_without_tokens_are_scored_once_more_when_tokens_are_to_be_kept(copied):
     tree, rows, done, store = copied
     shutil.rmtree(store / "tokens")

@@ -115,6 +115,7 @@ def teacher_run(ray_cluster, tmp_path_factory):
     return tree, traces, records, run(tree)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_recorded_reasoning_scores_as_the_model_itself_would_score_it(teacher_run):
     """Up to the end of the reasoning both read the same tokens; the answer follows other markup."""
@@ -138,6 +139,7 @@ def test_recorded_reasoning_scores_as_the_model_itself_would_score_it(teacher_ru
     assert compared > 3 * len(stored)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_every_recorded_number_lands_in_one_sentence_but_those_of_markup(teacher_run):
     _, _, records, done = teacher_run

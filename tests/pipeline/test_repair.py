@@ -112,6 +112,7 @@ def test_a_record_of_ingestion_that_is_no_json_is_written_again(copied):
     assert table_bytes(run(tree)) == tables
 
 
+@pytest.mark.slow
 def test_a_sound_store_has_no_damage(finished):
     tree, _, _ = finished
     job = open_job(parse_config(tree), "curate")
