@@ -1,6 +1,7 @@
 import pytest
 from trl.trainer.sft_config import SFTConfig
 
+from rdpt_ray.config import load_config
 from rdpt_ray.distill_config import DistillConfig
 from rdpt_ray.errors import ConfigError
 from rdpt_ray.pipeline.distill_settings import (
@@ -10,6 +11,7 @@ from rdpt_ray.pipeline.distill_settings import (
     what_decides_weights,
     worker_batch,
 )
+from tests.pipeline.conftest import REPOSITORY
 
 
 def settings(**more):
@@ -29,6 +31,18 @@ def test_what_the_section_decides_is_refused(key):
 
 def test_whatever_else_sft_config_takes_is_taken():
     check_trainer({"adam_beta2": 0.98, "optim": "adamw_torch", "neftune_noise_alpha": 5})
+
+
+@pytest.mark.parametrize(
+    "path", sorted((REPOSITORY / "examples").glob("*-qwen*.yaml")), ids=lambda path: path.name
+)
+def test_the_recipes_give_arguments_that_are_taken(path):
+    recipe = load_config(path).distill
+    assert recipe is not None
+    check_trainer(recipe.trainer)
+    arguments = sft_arguments(recipe, "folder", num_steps=100, save_every=10)
+    assert arguments["fsdp"] is True
+    assert recipe.trainer["model_init_kwargs"] == {"attn_implementation": "flash_attention_2"}
 
 
 def test_all_that_we_set_is_refused_and_known():
