@@ -59,14 +59,7 @@ def open_training(config: CurateConfig) -> DistillJob:
     settings = config.distill
     if settings is None:
         raise ConfigError("distill: this config has no such section (docs/distilling.md)")
-    if settings.workers.num_gpus > 1:
-        raise ConfigError(
-            f"distill.workers.num_gpus: {settings.workers.num_gpus}, but a worker trains on one GPU; set"
-            f" num_gpus: 1 and num_workers: {settings.workers.num_workers * settings.workers.num_gpus}"
-        )
-    worker_batch(settings)
-    _check_packages(settings)
-    check_trainer(settings.trainer)
+    check_settings(settings)
     student = identity_of(
         config.models.student.model_copy(
             update={
@@ -90,6 +83,23 @@ def open_training(config: CurateConfig) -> DistillJob:
     record = folder.record()
     done = None if record is None else _found(folder, record)
     return DistillJob(settings, source, student, folder, done)
+
+
+def check_settings(settings: DistillConfig) -> None:
+    """What can be known of the section alone, and of what is installed here.
+
+    Raises:
+        ConfigError: if settings do not fit together, or one is not for TRL.
+        ModelError: if TRL, or what it needs, is not installed.
+    """
+    if settings.workers.num_gpus > 1:
+        raise ConfigError(
+            f"distill.workers.num_gpus: {settings.workers.num_gpus}, but a worker trains on one GPU; set"
+            f" num_gpus: 1 and num_workers: {settings.workers.num_workers * settings.workers.num_gpus}"
+        )
+    worker_batch(settings)
+    _check_packages(settings)
+    check_trainer(settings.trainer)
 
 
 def _check_packages(settings: DistillConfig) -> None:

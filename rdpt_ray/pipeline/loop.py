@@ -15,8 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from rdpt_ray.config import CurateConfig
-from rdpt_ray.distill_config import DistillConfig, LoopConfig
-from rdpt_ray.errors import ConfigError
+from rdpt_ray.errors import ConfigError, Interrupted
 from rdpt_ray.input_config import InputConfig
 from rdpt_ray.method.accuracy import Accuracy
 from rdpt_ray.method.comparison import Comparison
@@ -27,21 +26,18 @@ from rdpt_ray.pipeline.curate import curate
 from rdpt_ray.pipeline.distill import Distilled, distill_many
 from rdpt_ray.pipeline.evaluate import Evaluated, evaluate_role
 from rdpt_ray.pipeline.finish import Run
+from rdpt_ray.pipeline.loop_plan import UNTRAINED, Plan, Student, plan_loop
+from rdpt_ray.pipeline.roles import with_weights
 from rdpt_ray.pipeline.sample import sample
 from rdpt_ray.pipeline.selected_figures import selected_figures
 from rdpt_ray.publish.loop_facts import LengthControl, LoopFacts, PolicyFacts, SeedFacts
 from rdpt_ray.publish.loop_findings import computed
 from rdpt_ray.publish.loop_report import render_loop
-from rdpt_ray.sample_config import EvaluateConfig, SampleConfig
-from rdpt_ray.selection_config import VerifyConfig
 from rdpt_ray.storage.files import Root, open_root, public_uri
 from rdpt_ray.storage.runs import read_json, write_json
 
 RECORD = "loop.json"
 PAGE = "report.html"
-
-Student = tuple[str, int]
-"""Policy and seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +53,6 @@ class LoopRun:
         return {"loop": self.uri, "report": self.report, **computed(self.facts)}
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The sections that a loop needs, all there."""
-
-    config: CurateConfig
-    loop: LoopConfig
-    sample: SampleConfig
-    distill: DistillConfig
-    evaluate: EvaluateConfig
-    verify: VerifyConfig
-
-    @property
-    def students(self) -> list[Student]:
-        """All that are trained, seed by seed."""
-        return [(p, seed) for seed in range(self.loop.num_seeds) for p in self.loop.policies]
-
-
 def loop(config: CurateConfig, console: Console) -> LoopRun:
     """Run the experiment, or continue it.
 
@@ -86,9 +65,15 @@ def loop(config: CurateConfig, console: Console) -> LoopRun:
         RdptError: whatever is wrong with the prompts, a model, the store or the cluster.
     """
     plan = plan_loop(config)
+    config = plan.config
     folder = open_root(plan.loop.to)
     begun = _begun(folder)
     with connected():
+        # First of all: what is wrong with the test must not come to light when students are trained.
+        base = {
+            role: evaluate_role(config, plan.evaluate, plan.verify, role, console).accuracy
+            for role in UNTRAINED
+        }
         sample(config, console, ask=plan.sample, role=plan.sample.role, to=plan.sample.to)
         first = curate(_curated(plan, plan.loop.policies[0], None), console)
         comparison = _comparison(first)
@@ -102,10 +87,6 @@ def loop(config: CurateConfig, console: Console) -> LoopRun:
         )
         models = dict(zip(plan.students, trained, strict=True))
         tested = _tested(plan, models, console)
-        base = {
-            role: evaluate_role(config, plan.evaluate, plan.verify, role, console).accuracy
-            for role in ("student", "teacher")
-        }
         traced = {
             student: curate(_traced(plan, student, models[student], found), console, kind="trace")
             for student, found in tested.items()
@@ -128,29 +109,6 @@ def loop(config: CurateConfig, console: Console) -> LoopRun:
     write_json(folder, RECORD, {"created_at": begun, **computed(facts)})
     folder.write_bytes(PAGE, render_loop(facts).encode())
     return LoopRun(folder.show(""), folder.show(PAGE), facts)
-
-
-def plan_loop(config: CurateConfig) -> Plan:
-    """Whether a config has all that a loop needs.
-
-    Raises:
-        ConfigError: naming what is missing, or what does not fit together.
-    """
-    sections = {
-        name: getattr(config, name) for name in ("loop", "sample", "distill", "evaluate", "verify")
-    }
-    missing = [name for name, section in sections.items() if section is None]
-    if missing:
-        raise ConfigError(
-            f"a loop needs the sections {', '.join(sections)}; missing: {', '.join(missing)}"
-        )
-    plan = Plan(config=config, **sections)
-    paths = config.input.path if isinstance(config.input.path, list) else [config.input.path]
-    if paths != [plan.sample.to]:
-        raise ConfigError(
-            f"input.path: expected what `sample` writes, {plan.sample.to}, got {config.input.path}"
-        )
-    return plan
 
 
 def _begun(folder: Root) -> str:
@@ -195,12 +153,11 @@ def _place(plan: Plan, kind: str, student: Student) -> str:
 def _with_student(plan: Plan, model: str) -> CurateConfig:
     """The config with a trained student as the distilled model, and every model read here."""
     models = plan.config.models
-    distilled = models.student.model_copy(update={"model": model, "revision": None})
     return plan.config.model_copy(
         update={
             "models": models.model_copy(
                 update={
-                    "distilled": distilled,
+                    "distilled": with_weights(models.student, model),
                     "teacher": None if models.teacher is None else _reading(models.teacher, plan),
                 }
             )
@@ -227,8 +184,11 @@ def _tested(
         config = _with_student(plan, models[student].model)
         return evaluate_role(config, ask, plan.verify, "distilled", console)
 
-    with ThreadPoolExecutor(plan.loop.num_parallel) as pool:
-        return dict(zip(models, pool.map(test, models), strict=True))
+    try:
+        with ThreadPoolExecutor(plan.loop.num_parallel) as pool:
+            return dict(zip(models, pool.map(test, models), strict=True))
+    except (KeyboardInterrupt, SystemExit) as error:  # Ray makes the second of SIGTERM
+        raise Interrupted("stopped as asked; run the same command again to continue") from error
 
 
 def _traced(plan: Plan, student: Student, model: Distilled, found: Evaluated) -> CurateConfig:
@@ -239,6 +199,7 @@ def _traced(plan: Plan, student: Student, model: Distilled, found: Evaluated) ->
         update={
             "name": f"{plan.config.name[:40]}-{policy}-{seed}",
             "input": InputConfig(path=found.dataset),
+            "fail_above": None,  # what a student writes may be unreadable: that is a finding
         }
     )
 

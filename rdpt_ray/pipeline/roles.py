@@ -10,6 +10,7 @@ from rdpt_ray.model_config import ModelConfig, Signal, signals_given
 from rdpt_ray.pipeline.demand import Demand, Prune
 from rdpt_ray.pipeline.eligible import Ledger
 from rdpt_ray.pipeline.lineage import Identities, Kind
+from rdpt_ray.storage.files import public_uri
 
 TEACHER = "teacher"
 UNPROMPTED: Literal["unprompted"] = "unprompted"
@@ -64,15 +65,28 @@ def model_of(config: CurateConfig, role: Role) -> ModelConfig:
     models = config.models
     named = {teacher_role(name): model for name, model in models.teachers.items()}
     named |= {name: getattr(models, name) for name in (TEACHER, "student", "distilled")}
-    if named["distilled"] is None and config.distill is not None:
-        trained = {"model": config.distill.to, "revision": None}
-        named["distilled"] = models.student.model_copy(update=trained)
     model = named.get(role)
+    if model is None and role == "distilled" and config.distill is not None:
+        return with_weights(models.student, config.distill.to)
     if model is None:
         there = ", ".join(sorted(name for name, model in named.items() if model is not None))
         told = f"{TEACHER}s.NAME" if is_teacher(role) and role != TEACHER else role
         raise ConfigError(f"models.{told}: needed for the role {role} (there are: {there})")
     return model
+
+
+def with_weights(student: ModelConfig, folder: str) -> ModelConfig:
+    """The student's settings with the weights that it was trained to.
+
+    Raises:
+        ConfigError: if its engine does not load weights, and would read as the untrained student does.
+    """
+    if student.engine in ("openai", "precomputed"):
+        raise ConfigError(
+            f"models.student: its engine {student.engine} does not load the weights of"
+            f" {public_uri(folder)}; set one that does, or name models.distilled with its own"
+        )
+    return student.model_copy(update={"model": folder, "revision": None})
 
 
 def _measuring(model: ModelConfig, signals: Collection[Signal]) -> ModelConfig:

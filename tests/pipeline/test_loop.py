@@ -1,6 +1,7 @@
 """The whole experiment, small, on the miniatures; and what a config must have for it."""
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -8,17 +9,15 @@ import pytest
 
 from rdpt_ray.config import load_config
 from rdpt_ray.errors import ConfigError
-from rdpt_ray.pipeline.loop import loop, plan_loop
+from rdpt_ray.pipeline.loop import loop
+from rdpt_ray.pipeline.loop_plan import plan_loop
 from rdpt_ray.pipeline.selected_figures import selected_figures
 from rdpt_ray.publish.loop_facts import LoopFacts
 from tests.pipeline.conftest import (
     MINIATURE,
     QUIET,
     REPOSITORY,
-    config_tree,
-    miniature_rows,
     read_run,
-    run,
 )
 
 
@@ -38,19 +37,44 @@ def test_what_is_curated_must_be_what_is_sampled():
         plan_loop(config)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["loop.to=s3://bucket/loop"], "loop.to: s3://bucket/loop: expected a folder of a file"),
+        (["evaluate.engine=null"], "models.teacher: the engine precomputed does not sample"),
+        (["sample.role=distilled", "models.student.engine=openai"], "models.student: "),
+        (["selection.prune=true"], "selection.prune: policies are compared over all candidates"),
+        (["distill.workers.num_gpus=2"], "set num_gpus: 1 and num_workers: 2"),
+        (["distill.trainer={max_gradnorm: 1}"], "did you mean 'max_grad_norm'"),
+        (["loop.policies=[lark, random]", "models.student.engine=vllm"], "lark needs brier"),
+    ],
+)
+def test_what_would_fail_after_hours_is_told_at_once(overrides, said, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    if "models.student.engine=openai" in overrides:
+        overrides = [*overrides, "models.student.endpoint={url: 'http://here/v1'}"]
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        plan_loop(load_config(MINIATURE / "loop.yaml", overrides))
+
+
+def test_the_student_measures_what_any_of_the_policies_needs(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    asked = ["loop.policies=[teacher_count, rsr, ifd]"]
+    planned = plan_loop(load_config(MINIATURE / "loop.yaml", asked))
+    assert planned.config.models.student.signals == ["rank", "unprompted"]
+    plain = load_config(MINIATURE / "loop.yaml")
+    assert plan_loop(plain).config == plain
+
+
 @pytest.mark.ray
-def test_figures_of_a_selection_are_those_of_its_rows(ray_cluster, small_run):
-    figures = selected_figures(small_run.uri)
-    rows = read_run(small_run, "selected")
-    assert figures.traces == len(rows) == small_run.summary.selected
+def test_figures_of_a_selection_are_those_of_its_rows(small_run):
+    _, _, done = small_run
+    figures = selected_figures(done.uri)
+    rows = read_run(done, "selected")
+    assert figures.traces == len(rows) == done.summary.selected
     assert figures.sentences == sum(row["num_sentences"] for row in rows)
     assert figures.teacher == sum(row["num_teacher"] for row in rows)
     assert figures.tokens > figures.sentences
-
-
-@pytest.fixture(scope="module")
-def small_run(ray_cluster, tmp_path_factory):
-    return run(config_tree(tmp_path_factory.mktemp("figures"), rows=miniature_rows(0, 24)))
 
 
 def small_loop(folder):

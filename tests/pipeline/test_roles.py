@@ -39,6 +39,13 @@ def test_the_cheap_student_reads_first_and_the_distilled_model_only_when_traced(
     assert trained["distilled"].model == "out/model", "what distill of the same config writes"
 
 
+def test_a_server_of_the_student_is_not_taken_for_what_it_was_trained_to():
+    served = {"model": "s", "engine": "openai", "endpoint": {"url": "http://here/v1"}}
+    given = config(models={"student": served}, distill={"to": "out/model"})
+    with pytest.raises(ConfigError, match=r"openai does not load the weights of out/model"):
+        models_of(given, "trace")
+
+
 @pytest.mark.parametrize(
     ("policy", "signals", "roles"),
     [
