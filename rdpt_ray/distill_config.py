@@ -6,10 +6,14 @@
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
+from rdpt_ray.method.paired import MAX_SEEDS
 from rdpt_ray.method.selection import policy_named
 from rdpt_ray.model_config import Section
 from rdpt_ray.selection_config import known_name
+
+SECRETS = {"token", "hub_token", "push_to_hub_token", "use_auth_token"}
 
 
 class LoraConfig(Section):
@@ -69,7 +73,19 @@ class DistillConfig(Section):
     seed: int = Field(default=0, ge=0)
     workers: WorkersConfig = WorkersConfig()
     trainer: dict[str, Any] = Field(default_factory=dict)
-    """More arguments of TRL's SFTConfig, by their own names."""
+    """More arguments of TRL's SFTConfig, by their own names; no secrets, since they are written down."""
+
+    @field_validator("trainer")
+    @classmethod
+    def _without_secrets(cls, trainer: dict[str, Any]) -> dict[str, Any]:
+        if keys := sorted(_secrets_in(trainer)):
+            raise PydanticCustomError(
+                "secret",
+                "expected no {keys}: the config is written into manifests and cards; log in with"
+                " `hf auth login`, or set HF_TOKEN",
+                {"keys": ", ".join(keys)},
+            )
+        return trainer
 
 
 class LoopConfig(Section):
@@ -79,7 +95,7 @@ class LoopConfig(Section):
     """URI of the folder for models, responses and the report."""
     policies: list[str] = Field(min_length=2)
     """The first is compared with each of the others, seed by seed."""
-    num_seeds: int = Field(default=5, ge=2)
+    num_seeds: int = Field(default=5, ge=2, le=MAX_SEEDS)
     """Trainings per policy."""
     budget_tokens: int | None = Field(default=None, ge=1)
     """Response tokens that every policy may select. None: as many as the policy that selects fewest."""
@@ -93,4 +109,19 @@ class LoopConfig(Section):
     @field_validator("policies")
     @classmethod
     def _are_there(cls, policies: list[str]) -> list[str]:
+        if twice := sorted({policy for policy in policies if policies.count(policy) > 1}):
+            raise PydanticCustomError(
+                "twice",
+                "expected each policy once; more often: {twice}",
+                {"twice": ", ".join(twice)},
+            )
         return [known_name("policy", policy, policy_named) for policy in policies]
+
+
+def _secrets_in(arguments: dict[str, Any]) -> set[str]:
+    """Keys, at any depth, under which Hugging Face's libraries take a login."""
+    found = SECRETS & arguments.keys()
+    for value in arguments.values():
+        if isinstance(value, dict):
+            found |= _secrets_in(value)
+    return found

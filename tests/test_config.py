@@ -274,6 +274,28 @@ def test_a_contradiction_is_refused(section, values, fault):
     parse_config(with_key(section, dict.fromkeys(values, 5)))
 
 
+@pytest.mark.parametrize(
+    "trainer", [{"hub_token": "hf_secret"}, {"model_init_kwargs": {"token": "hf_secret"}}]
+)
+def test_a_login_is_refused_and_not_repeated(trainer):
+    tree = with_key("distill", {"to": "out/model", "trainer": trainer})
+    message = refusal(tree)
+    assert "distill.trainer: expected no " in message
+    assert "hf_secret" not in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"policies": ["random", "longest", "random"]}, "expected each policy once; more often: r"),
+        ({"num_seeds": 21}, "less than or equal to 20"),
+    ],
+)
+def test_a_loop_that_could_not_be_told_is_refused(changes, said):
+    section = {"to": "out", "policies": ["teacher_count", "random"], **changes}
+    assert said in refusal(with_key("loop", section))
+
+
 def test_a_config_is_frozen():
     config = parse_config(smallest())
     for section, key in [(config, "name"), (config.thresholds, "beta"), (config.input, "limit")]:
