@@ -12,6 +12,7 @@ from rdpt_ray.pipeline.distill_folder import ModelFolder, model_folder
 from rdpt_ray.pipeline.distill_settings import check_trainer, what_decides_weights, worker_batch
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.loading import identity_of
+from rdpt_ray.storage.files import public_uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Distilled:
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
-        return asdict(self)
+        return {**asdict(self), "model": public_uri(self.model)}
 
 
 @dataclass(frozen=True, slots=True)

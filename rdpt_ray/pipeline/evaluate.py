@@ -24,10 +24,11 @@ from rdpt_ray.pipeline.progress import stage
 from rdpt_ray.pipeline.roles import model_of
 from rdpt_ray.pipeline.sample import sample
 from rdpt_ray.sample_config import EvaluateConfig
+from rdpt_ray.sampling.loading import engine_of
 from rdpt_ray.selection_config import VerifyConfig
 from rdpt_ray.storage.canonical import to_trace
 from rdpt_ray.storage.faults import Fault
-from rdpt_ray.storage.files import Root, open_root
+from rdpt_ray.storage.files import Root, open_root, public_uri
 from rdpt_ray.storage.inputs import list_inputs
 from rdpt_ray.storage.prompts import read_prompts
 from rdpt_ray.storage.samples import sample_name, sample_parts
@@ -56,7 +57,11 @@ class Evaluated:
 
     def to_json(self) -> dict[str, Any]:
         """The object that `--json` prints for a role."""
-        return {**asdict(self), "accuracy": self.accuracy.to_dict()}
+        return {
+            **asdict(self),
+            "dataset": public_uri(self.dataset),
+            "accuracy": self.accuracy.to_dict(),
+        }
 
 
 def evaluate(config: CurateConfig, console: Console) -> list[Evaluated]:
@@ -74,6 +79,8 @@ def evaluate(config: CurateConfig, console: Console) -> list[Evaluated]:
     if ask is None or config.verify is None:
         missing = "evaluate" if ask is None else "verify"
         raise ConfigError(f"{missing}: this section is needed to evaluate (docs/sampling.md)")
+    for role in ask.roles:
+        engine_of(model_of(config, role), ask, f"models.{role}")
     with connected():
         return [evaluate_role(config, ask, config.verify, role, console) for role in ask.roles]
 
@@ -193,7 +200,7 @@ def judge_samples(
 def _judged(row: dict[str, Any], reference: str | None, judge: Judge) -> tuple[Verdict, str | None]:
     """A verdict, and why there is none."""
     if row["error"] is not None:
-        return None, row["error"]
+        return None, row["error"].partition(":")[0]  # its code: the rest has numbers of its own
     if reference is None:
         return None, NO_REFERENCE
     try:

@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -160,7 +160,7 @@ class SamplePart:
             num_again=counts.samples if work.was_lost else 0,
             numerics=self._numerics,
         )
-        return asdict(replace(done))
+        return asdict(done)
 
     def _sample_part(
         self, key: str, sample: Callable[[Sequence[Request]], list[Sampled | str]]

@@ -8,7 +8,8 @@ import pytest
 
 from rdpt_ray.config import parse_config
 from rdpt_ray.errors import ConfigError
-from rdpt_ray.pipeline.evaluate import READ, evaluate, judge_samples
+from rdpt_ray.method.accuracy import accuracy
+from rdpt_ray.pipeline.evaluate import READ, Evaluated, evaluate, judge_samples
 from rdpt_ray.pipeline.judge import Judge
 from rdpt_ray.selection_config import VerifyConfig
 from tests.pipeline.conftest import MINIATURE, QUIET, config_tree, miniature_rows
@@ -31,7 +32,7 @@ def test_verdicts_by_hand():
         sampled("a", "<think>\nIs it 6?\n</think>\n\nThe answer is \\boxed{5}."),
         sampled("a", "<think>\nIt is 5.\n</think>\n\nThe answer is \\boxed{6}.", candidate=1),
         sampled("a", "I do not know.", candidate=2),
-        sampled("a", None, candidate=3, error="out_of_memory"),
+        sampled("a", None, candidate=3, error="out_of_memory: up to 9 tokens"),
         sampled("b", "<think>\nFirst I think of", complete=False),
         sampled("c", "The answer is \\boxed{5}."),
         references={"a": "5", "b": "5", "c": None},
@@ -100,6 +101,18 @@ def test_what_is_missing_is_named(tmp_path, changes, said):
     config = parse_config({**tree(tmp_path, tmp_path), **changes})
     with pytest.raises(ConfigError, match=said):
         evaluate(config, QUIET)
+
+
+def test_a_role_that_cannot_answer_is_told_before_another_is_asked(tmp_path):
+    given = tree(tmp_path, tmp_path, roles=["student", "distiled"])
+    with pytest.raises(ConfigError, match=r"models\.distiled: needed for the role distiled"):
+        evaluate(parse_config(given), QUIET)
+
+
+def test_what_is_printed_has_no_login():
+    to = "s3://key:secret@bucket/answers/student"
+    told = Evaluated("student", "m", to, 0, 0, accuracy([[True]]), {}).to_json()
+    assert told["dataset"] == "s3://bucket/answers/student"
 
 
 @pytest.mark.ray
