@@ -248,11 +248,8 @@ def _describe(fault: Any) -> str:
     location = [str(part) for part in fault["loc"]]
     dotted = ".".join(location)
     if fault["type"] != "extra_forbidden":
-        came = (
-            ""
-            if fault["type"] in ("missing", "secret", "url_secret")
-            else f", got {fault['input']!r}"
-        )
+        is_hidden = fault["type"] in ("missing", "secret", "url_secret")
+        came = "" if is_hidden else f", got {fault['input']!r}"
         return f"{dotted}: {fault['msg']}{came}"
     known = _known_keys(location[:-1])
     near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
