@@ -22,7 +22,7 @@ from rdpt_ray.storage.canonical import Prompt
 from rdpt_ray.storage.faults import Fault
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.prompts import PromptRow, read_prompts
-from rdpt_ray.storage.runs import read_json, write_json
+from rdpt_ray.storage.runs import canonical_json, read_json
 from rdpt_ray.storage.samples import NUM_THREADS, SampleCounts, held_samples, sample_parts
 from rdpt_ray.storage.schemas import MESSAGES, QUARANTINE
 from rdpt_ray.storage.sources import InputFile
@@ -57,6 +57,8 @@ class Plan:
     """Responses that were asked for and that the folder had already."""
     held_in: list[str]
     """The parts that those lie in."""
+    seen: list[str]
+    """All parts that the folder had."""
 
     @property
     def samples(self) -> int:
@@ -145,7 +147,8 @@ def make_plan(
         num_candidates: Responses that are wanted of each prompt.
         part_samples: See `cut_into_parts`.
     """
-    held = held_samples(to, sample_parts(to), read.prompts.keys(), num_candidates)
+    seen = sample_parts(to)
+    held = held_samples(to, seen, read.prompts.keys(), num_candidates)
     missing = {
         prompt_id: left
         for prompt_id in read.prompts
@@ -172,9 +175,12 @@ def make_plan(
         quarantined=len(read.faults),
         held=held.counts,
         held_in=held.parts,
+        seen=seen,
     )
-    write_json(store, _planned(run), asdict(plan))
-    return plan
+    # Of two sessions that plan at once both go by the first's, or they would sample the same twice.
+    if store.create(_planned(run), canonical_json(asdict(plan)).encode()):
+        return plan
+    return _read(store, run)
 
 
 def kept_plan(store: Root, run: str, there: Collection[str]) -> Plan | None:
@@ -186,13 +192,23 @@ def kept_plan(store: Root, run: str, there: Collection[str]) -> Plan | None:
         there: The parts that the folder of the responses has.
 
     Returns:
-        The plan; None if there is none, or it counts on parts that were deleted since.
+        The plan; None if there is none, or it does not hold any more, and is deleted: it counts on parts
+        that were deleted since, or another run has sampled into the folder while this one was not done.
     """
     if not store.exists(_planned(run)):
         return None
+    plan, parts = _read(store, run), set(there)
+    is_done = plan.parts.keys() <= parts
+    others = parts - plan.parts.keys() - set(plan.seen)
+    if set(plan.held_in) <= parts and (is_done or not others):
+        return plan
+    store.delete(_planned(run))
+    return None
+
+
+def _read(store: Root, run: str) -> Plan:
     told = read_json(store, _planned(run))
-    plan = Plan(**{**told, "held": SampleCounts(**told["held"])})
-    return plan if set(plan.held_in) <= set(there) else None
+    return Plan(**{**told, "held": SampleCounts(**told["held"])})
 
 
 def plan_name(run: str, part: str) -> str:
