@@ -1,0 +1,67 @@
+"""The section of a config that says what a plan assumes: prices, speeds, and how much it reads to know."""
+
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from rdpt_ray.model_config import Section
+
+
+class AcceleratorConfig(Section):
+    """An accelerator that is not in the table, or of which another figure is right."""
+
+    memory_gb: float = Field(gt=0)
+    """10^9 bytes."""
+    half_tflops: float = Field(gt=0)
+    """Dense peak in bfloat16 or float16."""
+    single_tflops: float = Field(gt=0)
+    """Dense peak in float32."""
+
+
+class PlanConfig(Section):
+    """`rdpt plan`: what a job will read, how long that takes and what it costs."""
+
+    price_per_hour: dict[str, float] = Field(default_factory=dict)
+    """Accelerator, as `ray.nodes()` names it -> price of an hour of one; CPU: of an hour of one CPU. There is
+    no default: in 2026 offers of the same H100 differed by a factor of four. What has no price is told in
+    hours."""
+    currency: str = Field(default="USD", min_length=1)
+    """What the prices are in; shown beside them, nothing is converted."""
+    mfu: float = Field(default=0.4, gt=0, le=1)
+    """Share of an accelerator's dense peak that reading reaches. Assumed, as in docs/recipes.md, and not
+    measured: no GPU was at hand."""
+    mfu_of: dict[str, float] = Field(default_factory=dict)
+    """Role -> the same for one model, for example as an earlier run reached it."""
+    accelerators: dict[str, AcceleratorConfig] = Field(default_factory=dict)
+    """More accelerators, or better figures: name -> what it is. They go before the table's."""
+    sample_blocks: int = Field(default=16, ge=1)
+    """Files, or row groups of large ones, that are read to estimate the rest."""
+    sample_rows: int = Field(default=256, ge=1)
+    """Rows of each of them that are read."""
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    """Of the intervals."""
+    seed: int = Field(default=0, ge=0)
+    """Of the choice of blocks."""
+
+    @field_validator("price_per_hour")
+    @classmethod
+    def _prices_of_something(cls, prices: dict[str, float]) -> dict[str, float]:
+        for name, price in prices.items():
+            if not 0 <= price < float("inf"):
+                raise PydanticCustomError(
+                    "price",
+                    "the price of {name} is {price}: expected 0 or more",
+                    {"name": name, "price": price},
+                )
+        return prices
+
+    @field_validator("mfu_of")
+    @classmethod
+    def _shares(cls, shares: dict[str, float]) -> dict[str, float]:
+        for role, share in shares.items():
+            if not 0 < share <= 1:
+                raise PydanticCustomError(
+                    "mfu",
+                    "the share of {role} is {share}: expected more than 0, at most 1",
+                    {"role": role, "share": share},
+                )
+        return shares
