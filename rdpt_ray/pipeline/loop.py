@@ -26,7 +26,7 @@ from rdpt_ray.pipeline.curate import curate
 from rdpt_ray.pipeline.distill import Distilled, distill_many
 from rdpt_ray.pipeline.evaluate import Evaluated, evaluate_role
 from rdpt_ray.pipeline.finish import Run
-from rdpt_ray.pipeline.loop_plan import UNTRAINED, Plan, Student, plan_loop
+from rdpt_ray.pipeline.loop_plan import UNTRAINED, Plan, Student, check_apart, plan_loop
 from rdpt_ray.pipeline.roles import with_weights
 from rdpt_ray.pipeline.sample import sample
 from rdpt_ray.pipeline.selected_figures import selected_figures
@@ -61,10 +61,11 @@ def loop(config: CurateConfig, console: Console) -> LoopRun:
         console: Where progress is shown.
 
     Raises:
-        ConfigError: if a section is missing.
+        ConfigError: if a section is missing, or the sections do not fit together.
         RdptError: whatever is wrong with the prompts, a model, the store or the cluster.
     """
     plan = plan_loop(config)
+    check_apart(plan)
     config = plan.config
     folder = open_root(plan.loop.to)
     begun = _begun(folder)

@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from rdpt_ray.config import CurateConfig
 from rdpt_ray.distill_config import DistillConfig, LoopConfig
 from rdpt_ray.errors import ConfigError
+from rdpt_ray.input_config import InputConfig
 from rdpt_ray.method.selection import POLICIES, needs
 from rdpt_ray.pipeline.distill_job import check_settings
 from rdpt_ray.pipeline.roles import SIGNALS, model_of, models_of, with_weights
 from rdpt_ray.sample_config import EvaluateConfig, SampleConfig
 from rdpt_ray.sampling.loading import engine_of
 from rdpt_ray.selection_config import VerifyConfig
+from rdpt_ray.storage.faults import Fault
 from rdpt_ray.storage.files import open_root, public_uri
+from rdpt_ray.storage.inputs import list_inputs
+from rdpt_ray.storage.prompts import read_prompts
 
 Student = tuple[str, int]
 """Policy and seed."""
@@ -105,3 +109,27 @@ def _check_models(plan: Plan) -> None:
             f"loop.to: {public_uri(plan.loop.to)}: expected a folder of a file system that all nodes see,"
             " since the trained models are loaded from it"
         )
+
+
+def check_apart(plan: Plan) -> None:
+    """Whether students are tested on prompts that none of them was trained on.
+
+    Raises:
+        ConfigError: saying how many are among both.
+        InputError: if prompts cannot be read.
+    """
+    tested, trained = (_prompt_ids(each.prompts) for each in (plan.evaluate, plan.sample))
+    if both := tested & trained:
+        raise ConfigError(
+            f"evaluate.prompts: {len(both):,} of {len(tested):,} prompts are among sample.prompts, so that"
+            " students would be tested on what they are trained on; take them out of one of the two"
+        )
+
+
+def _prompt_ids(prompts: InputConfig) -> set[str]:
+    return {
+        row.prompt.prompt_id
+        for file in list_inputs(prompts)
+        for row in read_prompts(file, prompts)
+        if not isinstance(row.prompt, Fault)
+    }

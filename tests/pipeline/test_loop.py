@@ -10,7 +10,7 @@ import pytest
 from rdpt_ray.config import load_config
 from rdpt_ray.errors import ConfigError
 from rdpt_ray.pipeline.loop import loop
-from rdpt_ray.pipeline.loop_plan import plan_loop
+from rdpt_ray.pipeline.loop_plan import check_apart, plan_loop
 from rdpt_ray.pipeline.selected_figures import selected_figures
 from rdpt_ray.publish.loop_facts import LoopFacts
 from tests.pipeline.conftest import (
@@ -64,6 +64,14 @@ def test_the_student_measures_what_any_of_the_policies_needs(monkeypatch):
     assert planned.config.models.student.signals == ["rank", "unprompted"]
     plain = load_config(MINIATURE / "loop.yaml")
     assert plan_loop(plain).config == plain
+
+
+def test_students_are_not_tested_on_what_they_are_trained_on(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    check_apart(plan_loop(load_config(MINIATURE / "loop.yaml")))
+    same = ["evaluate.prompts={path: examples/miniature/prompts.parquet, limit: 20}"]
+    with pytest.raises(ConfigError, match=r"20 of 20 prompts are among sample\.prompts"):
+        check_apart(plan_loop(load_config(MINIATURE / "loop.yaml", same)))
 
 
 @pytest.mark.ray
