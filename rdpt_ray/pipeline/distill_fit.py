@@ -27,6 +27,7 @@ from rdpt_ray.pipeline.distill_job import Distilled, DistillJob, version_of
 from rdpt_ray.pipeline.distill_settings import what_decides_weights
 from rdpt_ray.pipeline.distill_worker import Trained, Training, train_on_worker
 from rdpt_ray.publish.model_card import ModelFacts, card_files
+from rdpt_ray.publish.public_names import public_name
 from rdpt_ray.scoring.loading import encoder_of
 from rdpt_ray.scoring.turn_end import end_of_turn
 
@@ -172,7 +173,7 @@ def _finish(job: DistillJob, examples: Examples, trained: Trained) -> Distilled:
             "losses": trained.losses,
             "run": facts.run,
             "manifest_sha256": facts.manifest_sha256,
-            "student": {"model": facts.student, "revision": facts.revision},
+            "student": {"model": public_name(facts.student), "revision": facts.revision},
             "files": folder.checksums(),
             "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "versions": facts.versions,

@@ -20,7 +20,7 @@ class SeedFacts:
 
     seed: int
     accuracy: Accuracy
-    """Of its greedy answers to the evaluation prompts."""
+    """Of its answers to the evaluation prompts."""
     classes: Mapping[str, int] = field(default_factory=dict)
     """Sentences of its own responses by four-way class; empty where it was not traced."""
     differences: Mapping[str, float] = field(default_factory=dict)

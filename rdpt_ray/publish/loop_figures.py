@@ -38,7 +38,7 @@ def dots(facts: LoopFacts, rows: Sequence[PolicyRow]) -> Markup:
         + text(x(step / 100), bottom + 16, f"{step}%")
         for step in steps
     )
-    drawn += text((LEFT + RIGHT) / 2, bottom + 33, "accuracy, greedy")
+    drawn += text((LEFT + RIGHT) / 2, bottom + 33, "accuracy")
     for kind, found in (("student", facts.student), ("teacher", facts.teacher)):
         drawn += "" if found is None else _baseline(kind, found, x(found.accuracy), bottom)
     for at, row in enumerate(rows):

@@ -160,6 +160,7 @@ def test_the_card_says_where_the_model_comes_from(trained):
     record = json.loads((folder / "one" / "distill.json").read_text())
     assert record["manifest_sha256"] in card.text
     assert str(MINIATURE) not in card.text
+    assert record["student"]["model"] == "student", "the record is uploaded with the model"
 
 
 def test_files_of_somebody_else_stay(run, tmp_path):
