@@ -63,6 +63,11 @@ def plan_loop(config: CurateConfig) -> Plan:
         raise ConfigError(
             f"input.path: expected what `sample` writes, {plan.sample.to}, got {config.input.path}"
         )
+    if config.publish.to is not None:
+        raise ConfigError(
+            "publish.to: a loop makes a run for each policy, and all would be published there; leave it out"
+            " and `rdpt publish` the run that is wanted"
+        )
     _check_policies(config, plan.loop)
     _check_models(plan)
     check_settings(plan.distill)

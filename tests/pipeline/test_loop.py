@@ -44,6 +44,7 @@ def test_what_is_curated_must_be_what_is_sampled():
         (["evaluate.engine=null"], "models.teacher: the engine precomputed does not sample"),
         (["sample.role=distilled", "models.student.engine=openai"], "models.student: "),
         (["selection.prune=true"], "selection.prune: policies are compared over all candidates"),
+        (["publish.to=out/dataset"], "publish.to: a loop makes a run for each policy"),
         (["distill.workers.num_gpus=2"], "set num_gpus: 1 and num_workers: 2"),
         (["distill.trainer={max_gradnorm: 1}"], "did you mean 'max_grad_norm'"),
         (["loop.policies=[lark, random]", "models.student.engine=vllm"], "lark needs brier"),
