@@ -1,7 +1,7 @@
 """The whole experiment: does what a policy selects train a better student than what another selects?
 
-Candidates are sampled from the teacher and curated once per policy, at equal tokens and on the same prompts;
-a student is distilled per policy and seed, tested on held-out prompts, and some are traced. Each piece is a
+Candidates are sampled from the teacher and curated once per policy, at equal tokens and with prompts taken in
+the same order; a student is distilled per policy and seed, tested on held-out prompts, and some are traced. Each piece is a
 command of its own and continues by itself, so a loop that was killed continues too.
 """
 
@@ -128,7 +128,7 @@ def _comparison(run: Run) -> Comparison:
 
 
 def _smallest(comparison: Comparison, policies: list[str]) -> int:
-    """Tokens of the policy that selects fewest, when each selects for every prompt."""
+    """Tokens of the policy that selects fewest, when each selects for every prompt that has a choice."""
     return min(comparison.policies[name].tokens for name in policies)
 
 
