@@ -1,8 +1,8 @@
 """The whole experiment: does what a policy selects train a better student than what another selects?
 
 Candidates are sampled from the teacher and curated once per policy, at equal tokens and with prompts taken in
-the same order; a student is distilled per policy and seed, tested on held-out prompts, and some are traced. Each piece is a
-command of its own and continues by itself, so a loop that was killed continues too.
+the same order; a student is distilled per policy and seed, tested on held-out prompts, and some are traced.
+Each piece is a command of its own and continues by itself, so a loop that was killed continues too.
 """
 
 import json
