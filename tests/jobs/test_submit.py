@@ -24,7 +24,7 @@ def free_port():
 
 def last_json(text):
     return next(
-        json.loads(line) for line in reversed(text.splitlines()) if line.startswith('{"pruned"')
+        json.loads(line) for line in reversed(text.splitlines()) if line.startswith('{"')
     )
 
 
