@@ -101,7 +101,7 @@ class LoopConfig(Section):
     """Response tokens that every policy may select. None: as many as the policy that selects fewest."""
     num_parallel: int = Field(default=1, ge=1)
     """Students that are trained, and then tested, at the same time."""
-    trace_seeds: int = Field(default=1, ge=0)
+    num_traced: int = Field(default=1, ge=0)
     """Of each policy, how many students' own responses are traced (four-way provenance)."""
     remarks: list[str] = Field(default_factory=list)
     """What a reader has to know to read the outcome right; shown beside it."""

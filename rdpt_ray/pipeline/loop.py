@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from rdpt_ray.config import CurateConfig
-from rdpt_ray.errors import ConfigError, Interrupted
+from rdpt_ray.errors import ConfigError, InputError, Interrupted
 from rdpt_ray.input_config import InputConfig
 from rdpt_ray.method.accuracy import Accuracy
 from rdpt_ray.method.comparison import Comparison
@@ -89,9 +89,9 @@ def loop(config: CurateConfig, console: Console) -> LoopRun:
         models = dict(zip(plan.students, trained, strict=True))
         tested = _tested(plan, models, console)
         traced = {
-            student: curate(_traced(plan, student, models[student], found), console, kind="trace")
+            student: _trace(_traced(plan, student, models[student], found), console)
             for student, found in tested.items()
-            if student[1] < plan.loop.trace_seeds
+            if student[1] < plan.loop.num_traced
         }
     facts = LoopFacts(
         name=config.name,
@@ -192,6 +192,15 @@ def _tested(
         raise Interrupted("stopped as asked; run the same command again to continue") from error
 
 
+def _trace(config: CurateConfig, console: Console) -> Run | None:
+    """Four-way provenance; None where a student wrote nothing that can be read, which is told."""
+    try:
+        return curate(config, console, kind="trace")
+    except InputError as error:
+        console.print(f"{config.name}: not traced: {error}", highlight=False, markup=False)
+        return None
+
+
 def _traced(plan: Plan, student: Student, model: Distilled, found: Evaluated) -> CurateConfig:
     """Four-way provenance of a student's own responses."""
     policy, seed = student
@@ -211,7 +220,7 @@ def _policy_facts(
     run: Run,
     comparison: Comparison,
     tested: Mapping[Student, Evaluated],
-    traced: Mapping[Student, Run],
+    traced: Mapping[Student, Run | None],
 ) -> PolicyFacts:
     figures = selected_figures(run.uri)
     return PolicyFacts(
