@@ -51,15 +51,12 @@ def copied(kept, tmp_path):
     return {**tree, "store": str(store)}, rows, done, store
 
 
-@pytest.mark.parametrize("unit", ["line", "paper_regex", "paragraph"])
-def test_another_splitter_scores_nothing_and_gives_the_bytes_of_a_fresh_store(
-    copied, tmp_path, unit
-):
+def test_another_splitter_scores_nothing_and_gives_the_bytes_of_a_fresh_store(copied, tmp_path):
     tree, rows, done, _ = copied
-    again = run(keeping(tree, unit))
+    again = run(keeping(tree, "paragraph"))
     assert again.to_json()["scored"] == NOTHING
     assert again.to_json()["reused"] == {"teacher": len(rows), "student": len(rows)}
-    fresh = run({**keeping(tree, unit, keep=False), "store": str(tmp_path / "fresh")})
+    fresh = run({**keeping(tree, "paragraph", keep=False), "store": str(tmp_path / "fresh")})
     assert fresh.to_json()["scored"]["teacher"] == len(rows)
     assert table_bytes(again) == table_bytes(fresh) != table_bytes(done)
     (fault,) = read_run(again, "quarantine")
