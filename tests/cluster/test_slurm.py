@@ -28,6 +28,10 @@ def leave(number, frame):
     sys.exit(75)
 signal.signal(signal.SIGTERM, leave)
 (home / "driver").write_text(" ".join([os.environ["RAY_ADDRESS"], *sys.argv[1:]]))
+for _ in range(1000):  # a driver works for longer than a node takes to come
+    if "start --address" in (home / "ray").read_text():
+        break
+    time.sleep(0.02)
 if "stays" in sys.argv:
     time.sleep(60)
 sys.exit(3 if "fails" in sys.argv else 0)
@@ -65,11 +69,21 @@ def start(tmp_path):
 
     yield run
     for process in started:
-        try:
+        if not gone(process.pid):
             os.killpg(process.pid, signal.SIGKILL)
+            pytest.fail("the script left processes behind")
+
+
+def gone(group, within_s=10):
+    """Whether no process of a group is left, or will be soon: who is told to end takes a moment."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
         except ProcessLookupError:
-            continue  # nothing was left behind
-        pytest.fail("the script left processes behind")
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def wait_for(path):
