@@ -23,9 +23,7 @@ def free_port():
 
 
 def last_json(text):
-    return next(
-        json.loads(line) for line in reversed(text.splitlines()) if line.startswith('{"')
-    )
+    return next(json.loads(line) for line in reversed(text.splitlines()) if line.startswith('{"'))
 
 
 def table_bytes(run):
