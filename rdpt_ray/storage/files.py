@@ -159,10 +159,14 @@ class Root:
         """A Parquet file as a table; an error if it is not valid Parquet."""
         content = io.BytesIO(self.read_bytes(name))
         try:
-            # A part is small, and with threads a process that ends soon after may abort (arrow#33975).
-            return pq.read_table(
-                content, columns=columns, page_checksum_verification=True, use_threads=False
-            )
+            # A part is small, and with threads a process that ends soon after may abort (arrow#33975);
+            # `pq.read_table` has some for reading ahead even when it is told to use none.
+            file = pq.ParquetFile(content, page_checksum_verification=True)
+            missing = set(columns or ()).difference(file.schema_arrow.names)
+            if missing:
+                raise ValueError(f"it has no column {', '.join(sorted(missing))}")
+            table = file.read(columns=columns, use_threads=False)
+            return table if columns is None else table.select(columns)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise StoreError(
                 f"{self.show(name)}: not a valid Parquet file ({error}); delete it and rerun"
