@@ -5,23 +5,19 @@ flight, and what is there is never sampled again.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
-import ray
 
 from rdpt_ray.errors import RdptError
 from rdpt_ray.model_config import ModelConfig
-from rdpt_ray.pipeline.attempts import Attempts
-from rdpt_ray.pipeline.nodes import connected_cluster, is_gone
-from rdpt_ray.pipeline.pools import GROW_AT, OVERLAP, num_threads, pool_arguments
+from rdpt_ray.pipeline.part_pool import attempts_of, ending_itself, over_parts, pulse_of
+from rdpt_ray.pipeline.pools import num_threads
 from rdpt_ray.pipeline.sample_plan import plan_name
-from rdpt_ray.pipeline.score import INIT_DEATHS, SELF_ENDED, ScoredPart
-from rdpt_ray.pipeline.vitals import Guard, Pulse
+from rdpt_ray.pipeline.score import ScoredPart
 from rdpt_ray.sample_config import SamplingConfig
 from rdpt_ray.sampling.loading import SamplingEngineName, load_sampler, sample_uuid
 from rdpt_ray.sampling.sampler import ModelSampler, Request, Sampled
@@ -71,23 +67,9 @@ def sample_planned(
     Yields:
         A record per part, as soon as it is committed; it counts responses where scoring counts traces.
     """
-    pool = task.model.pool
-    items = ray.data.from_items([{"key": key} for key in parts], override_num_blocks=len(parts))
-    items.context.autoscaling_config.actor_pool_util_upscaling_threshold = GROW_AT
-    # Ray's own guard would end a job whose model loads for longer than half an hour.
-    items.context.execution_no_progress_timeout_s = -1
-    items.context.max_consecutive_actor_init_deaths = INIT_DEATHS
-    limit_s = max(pool.pass_limit_s, pool.load_limit_s)
-    with Guard(limit_s=limit_s, stalled=stalled) as guard:
-        sampled = items.map_batches(
-            SamplePart,
-            fn_constructor_kwargs={"task": task, "vitals": guard.vitals},
-            batch_size=1,
-            batch_format="pyarrow",
-            **pool_arguments(pool, connected_cluster(), num_parts=len(parts)),
-        )
-        for row in sampled.iter_rows():
-            yield ScoredPart(**row)
+    places = [{"key": key} for key in parts]
+    for row in over_parts(SamplePart, places, {"task": task}, task.model.pool, stalled):
+        yield ScoredPart(**row)
 
 
 class SamplePart:
@@ -96,18 +78,9 @@ class SamplePart:
     def __init__(self, *, task: SamplingTask, vitals: Any = None) -> None:
         """Load the model. `vitals` listens to signs of life."""
         self._task = task
-        pool = task.model.pool
-        self._pulse = Pulse(vitals, pass_s=pool.pass_limit_s, load_s=pool.load_limit_s)
-        self._attempts = Attempts(
-            task.store,
-            task.attempts,
-            session=task.session,
-            width=OVERLAP,
-            node=ray.get_runtime_context().get_node_id() if ray.is_initialized() else "",
-            is_gone=is_gone,
-            waiting=self._pulse.waiting,
-        )
-        threads = num_threads(pool)
+        self._pulse = pulse_of(task.model.pool, vitals)
+        self._attempts = attempts_of(task.store, task.attempts, task.session, self._pulse)
+        threads = num_threads(task.model.pool)
         self._sampler: ModelSampler | RdptError
         with self._pulse.loading():
             try:
@@ -133,13 +106,10 @@ class SamplePart:
         """
         if isinstance(self._sampler, RdptError):
             raise self._sampler
-        try:
+        with ending_itself():
             return pa.Table.from_pylist(
                 [self._attempt(key, self._sampler) for key in batch.column("key").to_pylist()]
             )
-        except SystemExit:
-            # Ray takes it for the actor's own wish, never starts it anew, and hangs (2.60, ray#62746).
-            os._exit(SELF_ENDED)
 
     def _attempt(self, key: str, sampler: ModelSampler) -> dict[str, Any]:
         with self._attempts.on(key, sampler.sample) as work:

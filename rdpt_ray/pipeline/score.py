@@ -5,7 +5,6 @@ loses at most the parts in flight, and a part that is there is never scored agai
 """
 
 import json
-import os
 import random
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -13,17 +12,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
-import ray
 
 from rdpt_ray.errors import RdptError
 from rdpt_ray.model_config import ModelConfig
-from rdpt_ray.pipeline.attempts import Attempts
 from rdpt_ray.pipeline.demand import AllOf, Demand
 from rdpt_ray.pipeline.kept_tokens import keep_tokens, kept_tokens
-from rdpt_ray.pipeline.nodes import connected_cluster, is_gone
-from rdpt_ray.pipeline.pools import GROW_AT, OVERLAP, num_threads, pool_arguments
+from rdpt_ray.pipeline.part_pool import attempts_of, ending_itself, over_parts, pulse_of
+from rdpt_ray.pipeline.pools import num_threads
 from rdpt_ray.pipeline.score_rows import scores_row
-from rdpt_ray.pipeline.vitals import Guard, Pulse
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.loading import load_scorer
 from rdpt_ray.scoring.numerics import numerics
@@ -42,13 +38,6 @@ from rdpt_ray.storage.token_scores import token_name
 
 READ = ["trace_id", "messages", "response", "answer_start", "sentences", "metadata"]
 """The columns of a part that scoring looks at."""
-
-SELF_ENDED = 70
-"""Exit code of an actor whose engine asked the process to end."""
-
-INIT_DEATHS = 5
-"""Actors in a row that may die while they load their model, as on spot machines, before the job ends."""
-
 
 ScoreTraces = Callable[[Sequence[Trace]], list[TraceTokens | str]]
 """What `Scorer.tokens` is."""
@@ -123,38 +112,22 @@ def score(
     """
     # Two sessions that score the same parts meet least often if each goes its own way through them.
     ordered = random.Random(session).sample(parts, len(parts))
-    items = ray.data.from_items(
-        [
-            {"bucket": part.bucket, "key": part.key, "token_files": list(part.token_files)}
-            for part in ordered
-        ],
-        override_num_blocks=len(parts),
-    )
-    items.context.autoscaling_config.actor_pool_util_upscaling_threshold = GROW_AT
-    # Ray's own guard would end a job whose model loads for longer than half an hour.
-    items.context.execution_no_progress_timeout_s = -1
-    items.context.max_consecutive_actor_init_deaths = INIT_DEATHS
-    limit_s = max(model.pool.pass_limit_s, model.pool.load_limit_s)
-    with Guard(limit_s=limit_s, stalled=stalled) as guard:
-        scored = items.map_batches(
-            ScorePart,
-            fn_constructor_kwargs={
-                "store": store,
-                "dataset": dataset,
-                "model": model,
-                "identity": identity,
-                "session": session,
-                "load": load,
-                "demand": demand,
-                "ledger": ledger,
-                "vitals": guard.vitals,
-            },
-            batch_size=1,
-            batch_format="pyarrow",
-            **pool_arguments(model.pool, connected_cluster(), num_parts=len(parts)),
-        )
-        for row in scored.iter_rows():
-            yield ScoredPart(**row)
+    places = [
+        {"bucket": part.bucket, "key": part.key, "token_files": list(part.token_files)}
+        for part in ordered
+    ]
+    arguments = {
+        "store": store,
+        "dataset": dataset,
+        "model": model,
+        "identity": identity,
+        "session": session,
+        "load": load,
+        "demand": demand,
+        "ledger": ledger,
+    }
+    for row in over_parts(ScorePart, places, arguments, model.pool, stalled):
+        yield ScoredPart(**row)
 
 
 class ScorePart:
@@ -176,16 +149,8 @@ class ScorePart:
         """Load the model; see `score` for the arguments. `vitals` listens to signs of life."""
         self._store, self._dataset, self._model_key = store, dataset, identity.key
         self._keep, self._demand, self._ledger = model.keep_token_logprobs, demand, ledger
-        self._pulse = Pulse(vitals, pass_s=model.pool.pass_limit_s, load_s=model.pool.load_limit_s)
-        self._attempts = Attempts(
-            store,
-            identity.key,
-            session=session,
-            width=OVERLAP,
-            node=ray.get_runtime_context().get_node_id() if ray.is_initialized() else "",
-            is_gone=is_gone,
-            waiting=self._pulse.waiting,
-        )
+        self._pulse = pulse_of(model.pool, vitals)
+        self._attempts = attempts_of(store, identity.key, session, self._pulse)
         threads = num_threads(model.pool)
         self._scorer: Scorer | RdptError
         with self._pulse.loading():
@@ -205,13 +170,10 @@ class ScorePart:
         """
         if isinstance(self._scorer, RdptError):
             raise self._scorer
-        try:
+        with ending_itself():
             return pa.Table.from_pylist(
                 [self._attempt(place, self._scorer) for place in batch.to_pylist()]
             )
-        except SystemExit:
-            # Ray takes it for the actor's own wish, never starts it anew, and hangs (2.60, ray#62746).
-            os._exit(SELF_ENDED)
 
     def _attempt(self, place: dict[str, Any], scorer: Scorer) -> dict[str, Any]:
         with self._attempts.on(place["key"], scorer.tokens) as work:
