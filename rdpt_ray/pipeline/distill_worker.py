@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import ray
 from ray.train import Checkpoint, get_context, report
-from ray.train.collective import broadcast_from_rank_zero
+from ray.train.collective import barrier, broadcast_from_rank_zero
 
 from rdpt_ray.distill_config import DistillConfig
 from rdpt_ray.errors import ModelError, RdptError
@@ -229,6 +229,7 @@ def _reporting(training: Training, start: str) -> Any:
                 checkpoint_dir_name=name,
                 delete_local_checkpoint_after_upload=True,
             )
+            barrier()  # every worker has uploaded its files: `report` waits for this one's alone
             if is_first:
                 training.checkpoints.write_bytes(f"{name}/{COMPLETE}", b"{}\n")
 
