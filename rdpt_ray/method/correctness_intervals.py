@@ -54,6 +54,11 @@ def num_positions(counted: Correctness) -> int:
     return int(np.count_nonzero((reach >= enough).all(axis=0)))
 
 
+def classes_of(counted: Correctness) -> list[tuple[Provenance, int]]:
+    """The classes that occur, with their codes, in the order of `Provenance`."""
+    return [(name, CODES[name]) for name in Provenance if counted.counts[:, CODES[name]].any()]
+
+
 def contrasts(
     counted: Correctness,
     *,
@@ -79,10 +84,7 @@ def contrasts(
     drawn = drawn or resample(counted, seed=seed, resamples=resamples)
     own, other = drawn.around(lambda counts: _shares(counts[..., :length]))
     found: list[Contrast] = []
-    for name in Provenance:
-        code = CODES[name]
-        if not counted.counts[:, code].any():
-            continue
+    for name, code in classes_of(counted):
         wrong, correct = (own[group, code] for group in (WRONG, CORRECT))
         wrongs, corrects = (other[:, group, code] for group in (WRONG, CORRECT))
         low, high = np.percentile((corrects - wrongs).mean(axis=1), PERCENTILES)

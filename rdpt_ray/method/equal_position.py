@@ -25,8 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rdpt_ray.method.correctness import Correctness
-from rdpt_ray.method.correctness_intervals import num_positions
-from rdpt_ray.method.provenance import CODES, Provenance
+from rdpt_ray.method.correctness_intervals import classes_of, num_positions
 from rdpt_ray.method.resampling import PERCENTILES, Counts, Resampled, resample
 from rdpt_ray.method.score_columns import CORRECT, WRONG
 
@@ -76,10 +75,7 @@ def associations(
     own, other = drawn.around(_stratified)
     lows, highs = np.percentile(other, PERCENTILES, axis=0)
     found: list[Association] = []
-    for name in Provenance:
-        code = CODES[name]
-        if not counted.counts[:, code].any():
-            continue
+    for name, code in classes_of(counted):
         (difference, r), (low, r_low), (high, r_high) = (
             each[:, code].tolist() for each in (own, lows, highs)
         )
