@@ -101,6 +101,27 @@ def manifest(
     """
     config = job.config
     return {
+        **lineage_of(job.store, job.folder, config, job.files, job.identities, sessions, job.hub),
+        "facts": facts.to_dict(),
+        "splitter": splitter_id(config.split.unit),
+        "verifier": None if config.verify is None else verifier_identity(config.verify.method),
+        "extensions": _extensions(config),
+        "counts": {name: getattr(summary, name) for name in TOTALS},
+        "summary": summary.to_dict(),
+    }
+
+
+def lineage_of(
+    store: Root,
+    folder: str,
+    config: CurateConfig,
+    files: Sequence[InputFile],
+    identities: Identities,
+    sessions: Sequence[Session],
+    hub: Mapping[str, HubFacts],
+) -> dict[str, Any]:
+    """What the manifest of every kind of run says."""
+    return {
         "schema": 2,
         "commit": commit(),
         "python": platform.python_version(),
@@ -110,8 +131,7 @@ def manifest(
             role: [json.loads(kind) for kind in kinds]
             for role, kinds in numerics_of(sessions).items()
         },
-        "files": files_of(job.store, job.folder),
-        "facts": facts.to_dict(),
+        "files": files_of(store, folder),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": public_values(config.model_dump(mode="json")),
         "inputs": [
@@ -120,19 +140,13 @@ def manifest(
                 "size": file.size,
                 "fingerprint": file.fingerprint,
                 "revision": file.revision,
-                "card": job.hub.get(file.uri),
+                "card": hub.get(file.uri),
             }
-            for file in job.files
+            for file in files
         ],
         "models": {
-            role: {**asdict(identity), "key": identity.key}
-            for role, identity in job.identities.items()
+            role: {**asdict(identity), "key": identity.key} for role, identity in identities.items()
         },
-        "splitter": splitter_id(config.split.unit),
-        "verifier": None if config.verify is None else verifier_identity(config.verify.method),
-        "extensions": _extensions(config),
-        "counts": {name: getattr(summary, name) for name in TOTALS},
-        "summary": summary.to_dict(),
     }
 
 

@@ -1,15 +1,10 @@
 """What a run of sampling leaves behind: by which model, from what and how, what it came to and cost."""
 
-import json
-import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from rdpt_ray.config import CurateConfig, Role
-from rdpt_ray.pipeline.account import numerics_of
-from rdpt_ray.pipeline.lineage import commit, files_of, public_values, versions
+from rdpt_ray.pipeline.lineage import lineage_of, public_values, versions
 from rdpt_ray.pipeline.sample_parts import SamplingTask
 from rdpt_ray.sample_config import SamplingConfig
 from rdpt_ray.storage.files import public_uri
@@ -54,31 +49,11 @@ def sample_manifest(
         "num_candidates": ask.num_candidates,
         "versions": versions(),
     }
+    identities = {role: task.identity}
     return {
-        "schema": 2,
-        "commit": commit(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "sessions": [asdict(each) for each in sessions],
-        "numerics": {
-            role: [json.loads(kind) for kind in kinds]
-            for role, kinds in numerics_of(sessions).items()
-        },
-        "files": files_of(task.store, task.run),
+        **lineage_of(task.store, task.run, config, files, identities, sessions, {}),
         "facts": facts,
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "config": public_values(config.model_dump(mode="json")),
         "sample": public_values(ask.model_dump(mode="json")),
-        "inputs": [
-            {
-                "uri": file.uri,
-                "size": file.size,
-                "fingerprint": file.fingerprint,
-                "revision": file.revision,
-            }
-            for file in files
-        ],
-        "models": {role: {**asdict(task.identity), "key": task.identity.key}},
         "counts": dict(counts),
         "summary": dict(counts),
     }
