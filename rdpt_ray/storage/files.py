@@ -162,11 +162,17 @@ class Root:
             # A part is small, and with threads a process that ends soon after may abort (arrow#33975);
             # `pq.read_table` has some for reading ahead even when it is told to use none.
             file = pq.ParquetFile(content, page_checksum_verification=True)
-            missing = set(columns or ()).difference(file.schema_arrow.names)
-            if missing:
+            schema = file.schema_arrow
+            names = schema.names if columns is None else columns
+            if missing := set(names).difference(schema.names):
                 raise ValueError(f"it has no column {', '.join(sorted(missing))}")
-            table = file.read(columns=columns, use_threads=False)
-            return table if columns is None else table.select(columns)
+            # Group by group: each has its own dictionaries, over which Arrow fails when it reads them as one.
+            groups = [
+                file.read_row_group(index, columns=names, use_threads=False)
+                for index in range(file.num_row_groups)
+            ]
+            table = pa.concat_tables(groups) if groups else schema.empty_table()
+            return table.select(names)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise StoreError(
                 f"{self.show(name)}: not a valid Parquet file ({error}); delete it and rerun"
