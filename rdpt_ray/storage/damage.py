@@ -11,6 +11,7 @@ from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.places import DAMAGED, DERIVED, place_of
 from rdpt_ray.storage.remote import said
 from rdpt_ray.storage.runs import parsed
+from rdpt_ray.storage.seals import check_seal
 
 MAX_CHARS = 200
 
@@ -81,6 +82,7 @@ def parsed_table(content: bytes, schema: pa.Schema) -> tuple[pa.Table | None, li
         schema: Exactly its columns, in order.
     """
     try:
+        check_seal(content)
         reader = pa.BufferReader(content)
         table = pq.read_table(reader, page_checksum_verification=True, use_threads=False)
         table.validate(full=True)

@@ -24,6 +24,7 @@ from rdpt_ray.storage.listing import files_below
 from rdpt_ray.storage.ranges import RangedFile
 from rdpt_ray.storage.remote import may_pass, remote_faults, said
 from rdpt_ray.storage.retrying import PATIENCE_S, patiently
+from rdpt_ray.storage.seals import KEY, check_seal, sealed
 
 Result = TypeVar("Result")
 
@@ -157,11 +158,12 @@ class Root:
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """A Parquet file as a table; an error if it is not valid Parquet."""
-        content = io.BytesIO(self.read_bytes(name))
+        content = self.read_bytes(name)
         try:
+            check_seal(content)
             # A part is small, and with threads a process that ends soon after may abort (arrow#33975);
             # `pq.read_table` has some for reading ahead even when it is told to use none.
-            file = pq.ParquetFile(content, page_checksum_verification=True)
+            file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
             schema = file.schema_arrow
             names = schema.names if columns is None else columns
             if missing := set(names).difference(schema.names):
@@ -172,7 +174,9 @@ class Root:
                 for index in range(file.num_row_groups)
             ]
             table = pa.concat_tables(groups) if groups else schema.empty_table()
-            return table.select(names)
+            facts = dict(schema.metadata or {})
+            facts.pop(KEY.encode(), None)
+            return table.select(names).replace_schema_metadata(facts or None)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise StoreError(
                 f"{self.show(name)}: not a valid Parquet file ({error}); delete it and rerun"
@@ -208,19 +212,28 @@ class Root:
             ) from error
 
 
-def parquet_bytes(table: pa.Table, facts: dict[str, str] | None = None) -> bytes:
-    """A table as a Parquet file; see `Root.write_table`."""
+def parquet_bytes(
+    table: pa.Table, facts: dict[str, str] | None = None, *, group: int = 1024
+) -> bytes:
+    """A table as a Parquet file; see `Root.write_table`.
+
+    Args:
+        table: Rows.
+        facts: Key-value metadata.
+        group: Most rows of a row group.
+    """
     buffer = io.BytesIO()
-    pq.write_table(
-        table.combine_chunks().replace_schema_metadata(facts),
+    rows = table.combine_chunks().replace_schema_metadata(facts)
+    file = pq.ParquetWriter(
         buffer,
+        rows.schema,
         compression="zstd",
         compression_level=3,
-        row_group_size=1024,
         write_page_index=True,
         write_page_checksum=True,
     )
-    return buffer.getvalue()
+    file.write_table(rows, row_group_size=group)
+    return sealed(buffer, file)
 
 
 def open_root(uri: str, patience_s: float = PATIENCE_S) -> Root:

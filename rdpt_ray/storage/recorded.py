@@ -10,7 +10,6 @@ process ever holds more than a bucket.
 """
 
 import hashlib
-import io
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, Protocol
@@ -21,7 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from rdpt_ray.errors import StoreError
-from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.files import Root, parquet_bytes
 from rdpt_ray.storage.parts import bucket_of
 from rdpt_ray.storage.schemas import RECORDS
 from rdpt_ray.storage.sources import InputFile
@@ -95,12 +94,8 @@ def write_records(root: Root, folder: str, bucket: int, rows: pa.Table) -> int:
     kept = ordered.take(pa.array(places, pa.int64()))
     if errors:
         kept = _with_errors(kept, errors)
-    buffer = io.BytesIO()
     rows_per_group = max(1, min(1024, GROUP_BYTES * kept.num_rows // max(1, kept.nbytes)))
-    pq.write_table(
-        kept, buffer, compression="zstd", row_group_size=rows_per_group, write_page_checksum=True
-    )
-    root.write_bytes(_bucket_name(folder, bucket), buffer.getvalue())
+    root.write_bytes(_bucket_name(folder, bucket), parquet_bytes(kept, group=rows_per_group))
     return kept.num_rows
 
 
