@@ -30,6 +30,7 @@ from rdpt_ray.pipeline.loop_plan import UNTRAINED, Plan, Student, check_apart, p
 from rdpt_ray.pipeline.roles import with_weights
 from rdpt_ray.pipeline.sample import sample
 from rdpt_ray.pipeline.selected_figures import selected_figures
+from rdpt_ray.pipeline.session import interruptible
 from rdpt_ray.publish.loop_facts import LengthControl, LoopFacts, PolicyFacts, SeedFacts
 from rdpt_ray.publish.loop_findings import computed
 from rdpt_ray.publish.loop_report import render_loop
@@ -185,11 +186,13 @@ def _tested(
         config = _with_student(plan, models[student].model)
         return evaluate_role(config, ask, plan.verify, "distilled", console)
 
+    threads = ThreadPoolExecutor(plan.loop.num_parallel)
     try:
-        with ThreadPoolExecutor(plan.loop.num_parallel) as pool:
-            return dict(zip(models, pool.map(test, models), strict=True))
-    except (KeyboardInterrupt, SystemExit) as error:  # Ray makes the second of SIGTERM
-        raise Interrupted("stopped as asked; run the same command again to continue") from error
+        with interruptible():
+            return dict(zip(models, threads.map(test, models), strict=True))
+    except Interrupted:
+        threads.shutdown(wait=False, cancel_futures=True)
+        raise
 
 
 def _trace(config: CurateConfig, console: Console) -> Run | None:

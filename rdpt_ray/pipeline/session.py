@@ -197,14 +197,32 @@ def _signals(session: AtWork) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
-    before: dict[signal.Signals, Any] = {number: signal.getsignal(number) for number in numbers}
-    for number in numbers[:2]:
-        signal.signal(number, session.asked_to_leave)
-    signal.signal(signal.SIGALRM, session.alarmed)
+    leave = dict.fromkeys((signal.SIGTERM, signal.SIGINT), session.asked_to_leave)
+    with _heard(leave | {signal.SIGALRM: session.alarmed}):
+        yield
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """A block in which the main thread waits for threads that have sessions of their own.
+
+    Raises:
+        Interrupted: in the block, when the process is asked to end or a session stalls.
+    """
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise Interrupted(f"stopped by {signal.Signals(number).name}; {AGAIN}")
+
+    with _heard(dict.fromkeys((signal.SIGTERM, signal.SIGINT, signal.SIGALRM), stop)):
+        yield
+
+
+@contextmanager
+def _heard(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
+    before = {number: signal.signal(number, handle) for number, handle in handlers.items()}
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, heard in before.items():
-            signal.signal(number, heard)
+        for number, handle in before.items():
+            signal.signal(number, handle)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rdpt_ray.errors import Interrupted
 from rdpt_ray.pipeline.account import account, numerics_of
 from rdpt_ray.pipeline.score import ScoredPart
-from rdpt_ray.pipeline.session import AtWork, at_work
+from rdpt_ray.pipeline.session import AtWork, at_work, interruptible
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.sessions import new_session, read_session, sessions_of
 
@@ -89,3 +89,22 @@ def test_a_record_can_be_written_while_it_grows(root):
     growing.join()
     session._write()
     assert len(read_session(root, session.file).counts) == 5_000
+
+
+def test_a_stall_in_a_thread_s_session_ends_the_wait_for_it(root):
+    """Nothing heard the alarm there, so the process died of it without a word."""
+
+    def work():
+        with at_work(root, "r", "s", QUIET, drain_s=1) as session:
+            session.stall("no actor has done anything")
+
+    thread = threading.Thread(target=work)
+
+    def wait():
+        with interruptible():
+            thread.start()
+            time.sleep(30)
+
+    with pytest.raises(Interrupted, match="run the same command again"):
+        wait()
+    thread.join()
