@@ -18,6 +18,7 @@ from rdpt_ray.pipeline.distill_checkpoints import clear_older
 from rdpt_ray.scoring.identity import DISTILLED
 from rdpt_ray.storage.files import Root, open_root, public_uri
 from rdpt_ray.storage.runs import canonical_json, read_json, write_json
+from rdpt_ray.storage.sessions import is_alive, this_process
 
 BEGUN = ".distilling.json"
 """Says that what else is in the folder was put there by a training that may not have ended."""
@@ -71,8 +72,20 @@ class ModelFolder:
         return None
 
     def begin(self) -> None:
-        """Say that a training is at work here, and clear away what earlier ones left and is not needed."""
-        write_json(self.root, BEGUN, {"decides": self.decides})
+        """Say that a training is at work here, and clear away what earlier ones left and is not needed.
+
+        Raises:
+            ConfigError: if another process of this host trains there. Of other hosts it cannot be known.
+        """
+        here = this_process()
+        if self.root.exists(BEGUN):
+            process = read_json(self.root, BEGUN).get("process", "")
+            if process != here and is_alive(process):
+                raise ConfigError(
+                    f"distill.to: another training is at work in {public_uri(self.root.uri)}; run the same"
+                    " command again when it is done, or name another folder"
+                )
+        write_json(self.root, BEGUN, {"process": here})
         clear_older(self.checkpoints)
 
     def end(self, record: dict[str, Any]) -> None:

@@ -168,9 +168,10 @@ def this_process() -> str:
 def is_alive(process: str) -> bool | None:
     """Whether a process runs; None if it was on another host, or in another container."""
     here, _, number = process.rpartition("/")
-    if here != _here() or not here:
+    number = number.partition("@")[0]
+    if here != _here() or not here or not number.isdecimal():
         return None
-    return _process(int(number.partition("@")[0])) == process
+    return _process(int(number)) == process
 
 
 def _process(number: int) -> str:

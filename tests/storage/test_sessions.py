@@ -78,6 +78,12 @@ def test_a_number_used_again_is_another_process():
     assert is_alive(number_again) is False
 
 
+@pytest.mark.parametrize("number", ["", "@1", "seven@1", "-7@1"])
+def test_of_a_record_that_is_none_nothing_is_known(number):
+    """It was a ValueError, and anybody may write a file."""
+    assert is_alive(this_process().rpartition("/")[0] + "/" + number) is None
+
+
 def test_of_other_hosts_nothing_is_known():
     assert is_alive(ELSEWHERE) is None
 
