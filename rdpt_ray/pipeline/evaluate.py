@@ -19,7 +19,7 @@ from rdpt_ray.config import CurateConfig, Role
 from rdpt_ray.errors import ConfigError
 from rdpt_ray.method.accuracy import Accuracy, Verdict, accuracy
 from rdpt_ray.pipeline.cluster import connected
-from rdpt_ray.pipeline.judge import NO_REFERENCE, Judge, answer_half
+from rdpt_ray.pipeline.judge import Judge, answer_half
 from rdpt_ray.pipeline.progress import stage
 from rdpt_ray.pipeline.roles import model_of
 from rdpt_ray.pipeline.sample import sample
@@ -33,8 +33,8 @@ from rdpt_ray.storage.inputs import list_inputs
 from rdpt_ray.storage.prompts import read_prompts
 from rdpt_ray.storage.samples import sample_name, sample_parts
 
-References = Mapping[str, str | None]
-"""prompt_id -> its right answer."""
+References = Mapping[str, str]
+"""prompt_id -> its right answer; other prompts do not count."""
 
 READ = ["prompt_id", "candidate", "messages", "response", "complete", "error"]
 
@@ -89,7 +89,7 @@ def evaluate_role(
     config: CurateConfig, ask: EvaluateConfig, verify: VerifyConfig, role: Role, console: Console
 ) -> Evaluated:
     """Ask one model, and judge what it answers; see `evaluate`."""
-    references = _references(ask)
+    references = _references(ask, console)
     run = sample(config, console, ask=ask, role=role, to=f"{ask.to.rstrip('/')}/{role}")
     verdicts: dict[str, list[Verdict]] = defaultdict(list)
     unknown: Counter[str] = Counter()
@@ -115,8 +115,8 @@ def evaluate_role(
     )
 
 
-def _references(ask: EvaluateConfig) -> References:
-    """The right answers, by the prompts as they are now.
+def _references(ask: EvaluateConfig, console: Console) -> References:
+    """The right answers, by the prompts as they are now; how many have none is said.
 
     Raises:
         ConfigError: if no prompt has one.
@@ -127,12 +127,19 @@ def _references(ask: EvaluateConfig) -> References:
             if not isinstance(row.prompt, Fault):
                 known = found.get(row.prompt.prompt_id)
                 found[row.prompt.prompt_id] = known or row.prompt.reference_answer
-    if not any(found.values()):
+    references = {prompt_id: answer for prompt_id, answer in found.items() if answer}
+    if not references:
         raise ConfigError(
             f"evaluate.prompts: none of {len(found)} prompts has a reference answer: say which column holds"
             " it, evaluate.prompts.columns: {reference_answer: COLUMN}"
         )
-    return found
+    if len(references) < len(found):
+        console.print(
+            f"evaluate.prompts: {len(found) - len(references):,} of {len(found):,} prompts have no reference"
+            " answer and do not count",
+            highlight=False,
+        )
+    return references
 
 
 def judge_parts(
@@ -197,12 +204,10 @@ def judge_samples(
     return {"verdicts": verdicts, "unknown": unknown, "cut": cut}
 
 
-def _judged(row: dict[str, Any], reference: str | None, judge: Judge) -> tuple[Verdict, str | None]:
+def _judged(row: dict[str, Any], reference: str, judge: Judge) -> tuple[Verdict, str | None]:
     """A verdict, and why there is none."""
     if row["error"] is not None:
         return None, row["error"].partition(":")[0]  # its code: the rest has numbers of its own
-    if reference is None:
-        return None, NO_REFERENCE
     try:
         trace = to_trace({name: row[name] for name in ("messages", "response", "complete")})
     except Fault as fault:  # what ingestion would quarantine

@@ -1,10 +1,12 @@
 """How often a model is right: verdicts on sampled responses, and the whole of it on the miniatures."""
 
 import json
+from io import StringIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from rdpt_ray.config import parse_config
 from rdpt_ray.errors import ConfigError
@@ -35,7 +37,7 @@ def test_verdicts_by_hand():
         sampled("a", None, candidate=3, error="out_of_memory: up to 9 tokens"),
         sampled("b", "<think>\nFirst I think of", complete=False),
         sampled("c", "The answer is \\boxed{5}."),
-        references={"a": "5", "b": "5", "c": None},
+        references={"a": "5", "b": "5"},
     )
     assert found["verdicts"] == [
         ("a", True),
@@ -43,9 +45,8 @@ def test_verdicts_by_hand():
         ("a", None),
         ("a", None),
         ("b", None),
-        ("c", None),
     ]
-    assert found["unknown"] == {"unclear": 2, "out_of_memory": 1, "no reference answer": 1}
+    assert found["unknown"] == {"unclear": 2, "out_of_memory": 1}
     assert found["cut"] == 1
 
 
@@ -84,10 +85,14 @@ def test_the_teacher_is_right_and_the_student_guesses(ray_cluster, tmp_path):
     assert student.sampled == teacher.sampled == 60
     assert json.loads(json.dumps(teacher.to_json()))["accuracy"]["correct"] >= 54
 
-    pq.write_table(asked.slice(0, 20), tmp_path / "prompts.parquet")
-    again = evaluate(config, QUIET)
+    fewer = asked.slice(0, 20).to_pylist()
+    fewer[3]["reference_answer"] = fewer[7]["reference_answer"] = None
+    pq.write_table(pa.Table.from_pylist(fewer, asked.schema), tmp_path / "prompts.parquet")
+    told = StringIO()
+    again = evaluate(config, Console(file=told, width=200))
     assert [each.sampled for each in again] == [0, 0], "the answers are there"
-    assert [each.accuracy.samples for each in again] == [20, 20]
+    assert [each.accuracy.samples for each in again] == [18, 18]
+    assert "2 of 20 prompts have no reference answer and do not count" in told.getvalue()
 
 
 @pytest.mark.parametrize(
