@@ -71,7 +71,7 @@ class Deaths:
         if deaths < (MAX_ALONE if total < MAX_DEATHS else 1):
             return None
         times = "time" if deaths == 1 else "times"
-        return f"actor_died: the process died {deaths} {times} while scoring this trace alone"
+        return f"actor_died: the process died {deaths} {times} over this trace alone"
 
 
 def deaths_of(attempts: Sequence[Attempt], is_gone: Callable[[str], bool]) -> Deaths:

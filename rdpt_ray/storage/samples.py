@@ -81,7 +81,7 @@ class SampleCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Present:
     """Which of the wanted responses a folder has."""
 
     candidates: dict[str, set[int]]
@@ -167,7 +167,7 @@ def check_settings(to: Root, keys: Iterable[str], settings: Mapping[str, Any]) -
 
 def held_samples(
     to: Root, keys: Iterable[str], prompts: Collection[str], num_candidates: int
-) -> Held:
+) -> Present:
     """Look into a folder.
 
     Args:
@@ -195,7 +195,7 @@ def held_samples(
             if any(wanted):
                 parts.append(key)
                 counts += count_samples(table.filter(pa.array(wanted, pa.bool_())))
-    return Held(found, counts, parts)
+    return Present(found, counts, parts)
 
 
 def read_samples(to: Root) -> Iterator[pa.Table]:

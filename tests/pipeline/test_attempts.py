@@ -67,7 +67,7 @@ def score_until_done(root, traces, *, poison=(), kills=()):
 
 def blamed(deaths):
     times = "time" if deaths == 1 else "times"
-    return f"actor_died: the process died {deaths} {times} while scoring this trace alone"
+    return f"actor_died: the process died {deaths} {times} over this trace alone"
 
 
 def test_as_a_rule_all_traces_are_scored_together_and_no_record_stays(tmp_path):

@@ -265,7 +265,7 @@ def test_a_trace_that_ends_its_process_is_set_aside(copied, undisturbed, end):
     records = run(store, parts, load=partial(load_poisoned, end=end))
     found = errors(store, parts)
     wrong = {trace_id: error for trace_id, error in found.items() if error is not None}
-    message = "actor_died: the process died 2 times while scoring this trace alone"
+    message = "actor_died: the process died 2 times over this trace alone"
     assert list(wrong.values()) == [message] * 2
     assert sum(record.num_errors for record in records) == 2
     assert store.names("attempts") == []
