@@ -23,6 +23,7 @@ from rdpt_ray.storage.hub import HubFacts
 from rdpt_ray.storage.ingested import read_file
 from rdpt_ray.storage.inputs import InputFile
 from rdpt_ray.storage.parts import (
+    PART_CHARS,
     bucket_folder,
     bucket_of,
     cut_into_parts,
@@ -45,6 +46,8 @@ class Destination:
     num_buckets: int
     unit: str = "sentence"
     """Which of the splitters cuts the responses."""
+    part_chars: int = PART_CHARS
+    """Characters of response per part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ def ingest(
     read: Any = partial(
         read_rows,
         files=files,
-        configs=[_of_file(config, (hub or {}).get(file.uri)) for file in files],
+        configs=[of_file(config, (hub or {}).get(file.uri)) for file in files],
         num_buckets=to.num_buckets,
         unit=to.unit,
     )
@@ -111,8 +114,8 @@ def read_rows(
             )
 
 
-def _of_file(config: InputConfig, card: HubFacts | None) -> InputConfig:
-    """The config with defaults from the dataset's card, where it has none itself."""
+def of_file(config: InputConfig, card: HubFacts | None) -> InputConfig:
+    """The config of one file: with defaults from its dataset's card, where it has none itself."""
     if card is None:
         return config
     stated = {name: value for name, value in config.defaults.model_dump().items() if value}
@@ -223,7 +226,7 @@ def _store_traces(traces: pa.Table, bucket: int, to: Destination) -> dict[str, i
     held = stored_traces(to.store, folder, splitter)
     identities = traces.column("trace_id").to_pylist()
     new = traces.filter(pa.array([identity not in held for identity in identities], pa.bool_()))
-    for part in cut_into_parts(new):
+    for part in cut_into_parts(new, to.part_chars):
         key = write_part(to.store, folder, part, splitter)
         held.update(dict.fromkeys(part.column("trace_id").to_pylist(), key))
     counts: dict[str, int] = {}

@@ -24,7 +24,7 @@ from rdpt_ray.scoring.loading import identity_of
 from rdpt_ray.storage.files import Root, open_root
 from rdpt_ray.storage.hub import HubFacts, hub_facts
 from rdpt_ray.storage.inputs import InputFile, check_columns, list_inputs
-from rdpt_ray.storage.parts import num_buckets
+from rdpt_ray.storage.parts import PART_CHARS, num_buckets, part_chars
 from rdpt_ray.storage.runs import INGESTED, MANIFEST, read_json, run_folder, run_id, write_json
 
 
@@ -110,9 +110,7 @@ def ingest_input(job: Job, session: AtWork) -> list[IngestedBucket]:
     known = ingested(job)
     if known is not None:
         return known
-    to = Destination(
-        job.store, job.config.name, job.folder, _dataset_buckets(job), job.config.split.unit
-    )
+    to = _destination(job)
     with session.stage("ingest", len(job.files)) as advance:
         buckets = ingest(job.files, job.config.input, to, job.hub)
         advance(len(job.files), "files")
@@ -140,13 +138,26 @@ def parts_of(buckets: Sequence[IngestedBucket]) -> list[Part]:
     ]
 
 
-def _dataset_buckets(job: Job) -> int:
-    """Buckets of a dataset: decided when it is first ingested, then kept, so that parts stay together."""
+def _destination(job: Job) -> Destination:
+    """Where traces go.
+
+    The number of buckets and the size of parts are decided when a dataset is first ingested and then kept,
+    so that all candidates of a prompt stay together.
+    """
     record = f"traces/{job.config.name}/dataset.json"
     if not job.store.exists(record):
         size = sum(file.size for file in job.files)
-        write_json(job.store, record, {"num_buckets": num_buckets(size)})
-    return int(read_json(job.store, record)["num_buckets"])
+        layout = {"num_buckets": num_buckets(size), "part_chars": part_chars(size)}
+        write_json(job.store, record, layout)
+    layout = read_json(job.store, record)
+    return Destination(
+        job.store,
+        job.config.name,
+        job.folder,
+        num_buckets=int(layout["num_buckets"]),
+        unit=job.config.split.unit,
+        part_chars=int(layout.get("part_chars", PART_CHARS)),
+    )
 
 
 def _nothing_left(buckets: Sequence[IngestedBucket], job: Job) -> str:

@@ -19,6 +19,10 @@ from rdpt_ray.storage.schemas import TRACES
 PART_CHARS = 1_000_000
 """Response text of a part: about 250k tokens, seconds to minutes of one actor's work."""
 
+MAX_PART_CHARS = 32_000_000
+MANY_PARTS = 2**18
+"""An input that would be cut into more parts than this is cut into larger ones (docs/scale.md)."""
+
 MIN_BUCKETS = 8
 MAX_BUCKETS = 4096
 BUCKET_BYTES = 64_000_000
@@ -31,6 +35,14 @@ def num_buckets(input_bytes: int) -> int:
     while buckets < MAX_BUCKETS and buckets * BUCKET_BYTES < input_bytes:
         buckets *= 2
     return buckets
+
+
+def part_chars(input_bytes: int) -> int:
+    """Characters of response per part, for an input of this size: `PART_CHARS` unless that is many parts."""
+    chars = PART_CHARS
+    while chars < MAX_PART_CHARS and chars * MANY_PARTS < input_bytes:
+        chars *= 2
+    return chars
 
 
 def bucket_of(identity: str, buckets: int) -> int:

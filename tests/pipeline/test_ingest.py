@@ -14,6 +14,7 @@ from rdpt_ray.pipeline.cluster import connected
 from rdpt_ray.pipeline.ingest import Destination, ingest, read_rows, write_bucket
 from rdpt_ray.storage.files import open_root
 from rdpt_ray.storage.inputs import list_inputs
+from rdpt_ray.storage.parts import PART_CHARS
 
 LINES = [
     {"problem": "2+2?", "generations": ["<think>a</think>4", None, "b</think>4", "a</think>4"]},
@@ -22,7 +23,7 @@ LINES = [
 ]
 
 
-def ledger(tmp_path, name, order=1):
+def ledger(tmp_path, name, order=1, part_chars=PART_CHARS):
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in LINES))
     config = InputConfig(path=str(path))
@@ -30,7 +31,7 @@ def ledger(tmp_path, name, order=1):
         {"index": [0]}, files=list_inputs(config), configs=[config], num_buckets=1, unit="sentence"
     )
     rows = pa.concat_tables(tables)
-    to = Destination(open_root(str(tmp_path / name)), "d", "runs/r", 1)
+    to = Destination(open_root(str(tmp_path / name)), "d", "runs/r", 1, part_chars=part_chars)
     [record] = write_bucket(rows.take(list(range(rows.num_rows))[::order]), to=to).to_pylist()
     return record, to.store.read_table("runs/r/rows/bucket=0000.parquet").to_pylist()
 
@@ -49,6 +50,13 @@ def test_every_candidate_of_a_row_is_accounted_for(tmp_path):
     ]
     details = {row["item"]: row["detail"] for row in rows if row["reason"] == "duplicate"}
     assert details[3] == f"same prompt and response as {tmp_path}/a.jsonl row 0"
+
+
+def test_parts_are_as_large_as_the_dataset_says(tmp_path):
+    large, rows = ledger(tmp_path, "large")
+    small, same_rows = ledger(tmp_path, "small", part_chars=1)
+    assert (large["part_traces"], small["part_traces"]) == ([3], [1, 1, 1])
+    assert rows == same_rows
 
 
 def test_the_order_of_arrival_does_not_matter(tmp_path):

@@ -12,12 +12,16 @@ from rdpt_ray.errors import StoreError
 from rdpt_ray.storage.files import open_root
 from rdpt_ray.storage.parts import (
     BUCKET_BYTES,
+    MANY_PARTS,
     MAX_BUCKETS,
+    MAX_PART_CHARS,
     MIN_BUCKETS,
+    PART_CHARS,
     bucket_folder,
     bucket_of,
     cut_into_parts,
     num_buckets,
+    part_chars,
     part_key,
     stored_traces,
     write_part,
@@ -236,6 +240,20 @@ def test_num_buckets_grows_with_the_input_and_keeps_a_bucket_small(one, other):
     assert MIN_BUCKETS <= count <= MAX_BUCKETS
     assert count == MAX_BUCKETS or large <= count * BUCKET_BYTES
     assert count == MIN_BUCKETS or large > count / 2 * BUCKET_BYTES
+
+
+def test_part_chars_by_hand():
+    assert part_chars(0) == part_chars(MANY_PARTS * PART_CHARS) == PART_CHARS == 1_000_000
+    assert part_chars(MANY_PARTS * PART_CHARS + 1) == 2 * PART_CHARS
+    assert part_chars(10**15) == MAX_PART_CHARS
+
+
+@given(st.integers(0, 2**50))
+def test_an_input_is_cut_into_no_more_parts_than_are_many_while_they_can_grow(size):
+    chars = part_chars(size)
+    assert PART_CHARS <= chars <= MAX_PART_CHARS
+    assert chars == MAX_PART_CHARS or size <= chars * MANY_PARTS
+    assert chars == PART_CHARS or size > chars // 2 * MANY_PARTS
 
 
 @given(st.text("0123456789abcdef", min_size=32, max_size=32), st.sampled_from([8, 64, 4096]))
