@@ -1,7 +1,7 @@
 """One input file -> tables of canonical traces and faults, one row per candidate of an input row."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from operator import index
 from typing import NamedTuple
@@ -93,19 +93,41 @@ def read_file(
         InputError: if the file has changed or gone since it was listed, or its file system fails
             while it is read; the file is not at fault then, and another attempt may succeed.
     """
-    reading = choose_reading(config, read_types(file) if recognises(config) else {}, file.uri)
+    reading = reading_of(file, config)
+    with open_input(file) as source:
+        rows = read_rows(file, source, reading.names, config.limit)
+        yield from ingest_rows(
+            rows, file, config, reading, split=split, max_rows=max_rows, max_bytes=max_bytes
+        )
+
+
+def reading_of(file: InputFile, config: InputSpec) -> Reading:
+    """How a file is read; see `read_file` for what it raises."""
+    return choose_reading(config, read_types(file) if recognises(config) else {}, file.uri)
+
+
+def ingest_rows(
+    rows: Iterable[Row],
+    file: InputFile,
+    config: InputSpec,
+    reading: Reading,
+    *,
+    split: Split,
+    max_rows: int = 512,
+    max_bytes: int = 64 << 20,
+) -> Iterator[pa.Table]:
+    """Raw rows of a file to tables; see `read_file`, which gives it all of them."""
     defaults = {name: getattr(config.defaults, name) for name in _WITH_DEFAULT}
     held: list[Ingested] = []
     num_bytes = 0
-    with open_input(file) as source:
-        for raw in read_rows(file, source, reading.names, config.limit):
-            for entry in ingest_row(raw, reading, split):
-                size = entry.trace.num_bytes if entry.trace else 0
-                if held and (len(held) == max_rows or num_bytes + size > max_bytes):
-                    yield _to_table(file.uri, held, defaults)
-                    held, num_bytes = [], 0
-                held.append(entry)
-                num_bytes += size
+    for raw in rows:
+        for entry in ingest_row(raw, reading, split):
+            size = entry.trace.num_bytes if entry.trace else 0
+            if held and (len(held) == max_rows or num_bytes + size > max_bytes):
+                yield _to_table(file.uri, held, defaults)
+                held, num_bytes = [], 0
+            held.append(entry)
+            num_bytes += size
     if held:
         yield _to_table(file.uri, held, defaults)
 

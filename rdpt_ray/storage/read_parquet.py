@@ -53,6 +53,35 @@ def read_parquet(source: Source, names: ColumnNames, *, limit: int | None = None
     return islice(_read(source, names), limit)
 
 
+def num_rows_of_groups(source: Source) -> list[int]:
+    """Rows of each row group, by the footer.
+
+    Raises:
+        Fault: `corrupt_file`.
+        InputError: if the file system fails while reading.
+    """
+    return [len(rows) for rows in _row_groups(open_parquet(source))]
+
+
+def read_row_group(source: Source, names: ColumnNames, group: int, limit: int) -> Iterator[Row]:
+    """The first rows of one row group, as `read_parquet` reads them.
+
+    Args:
+        source: The open file.
+        names: The columns to read.
+        group: Which of its row groups.
+        limit: Read no more rows than that.
+
+    Raises:
+        Fault: `corrupt_file`.
+        InputError: if the file system fails while reading.
+    """
+    file = open_parquet(source)
+    rows = _row_groups(file)[group]
+    found = _read_group(file, group, rows[:limit], names, source)
+    return ((row, values) for row, values, _ in found)
+
+
 def open_parquet(source: Source) -> pq.ParquetFile:
     """Read the footer.
 
