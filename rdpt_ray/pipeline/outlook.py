@@ -59,8 +59,8 @@ def outlook(job: Job, parts: Sequence[Part]) -> list[Outlook]:
     records = read_model_records(job.store)
     found: list[Outlook] = []
     for role, identity in job.identities.items():
-        done = scored_parts(job.store, identity.key)
-        begun = partial_parts(job.store, identity.key)
+        done = scored_parts(job.store, identity.key, len(parts))
+        begun = partial_parts(job.store, identity.key, len(parts))
         left = [part for part in parts if part.key not in done]
         found.append(
             Outlook(

@@ -57,8 +57,7 @@ def read_attempts(root: Root, model_key: str, part_key: str) -> list[tuple[str, 
     Raises:
         StoreError: if they cannot be read.
     """
-    start = f"{attempts_folder(model_key)}/{part_key}-"
-    names = [name for name in root.names(attempts_folder(model_key)) if name.startswith(start)]
+    names = root.names(attempts_folder(model_key), [f"{part_key}-"])
     found = root.read_many(names)  # one that is released meanwhile is left out
     return [(name, _attempt(found[name])) for name in names if name in found]
 

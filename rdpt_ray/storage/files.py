@@ -7,7 +7,7 @@ for (`retrying`); what does not is a StoreError that names the file, and never a
 
 import errno
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -72,20 +72,25 @@ class Root:
 
         return self._do("looked up", name, look_up)
 
-    def names(self, folder: str) -> list[str]:
-        """Every finished file below a folder, sorted, relative to the root; empty if there is none."""
-        return [name for name in self._below(folder) if not _is_hidden(name)]
+    def names(self, folder: str, starts: Sequence[str] = ()) -> list[str]:
+        """Every finished file below a folder, sorted, relative to the root; empty if there is none.
+
+        Args:
+            folder: Which one.
+            starts: Only those whose names, behind the folder's, begin with one of these (`files_below`).
+        """
+        return [name for name in self._below(folder, starts) if not _is_hidden(name)]
 
     def temporaries(self, folder: str = "") -> list[str]:
         """What writers left below a folder when they died, or are writing right now; sorted, relative."""
         return [name for name in self._below(folder) if _is_hidden(name) and name.endswith(".tmp")]
 
-    def _below(self, folder: str) -> list[str]:
+    def _below(self, folder: str, starts: Sequence[str] = ()) -> list[str]:
         top = len(self.path(""))
 
         def list_files(fs: Any, path: str) -> list[str]:
             path = path.rstrip("/")
-            found = files_below(fs, path or "/")
+            found = files_below(fs, path or "/", starts)
             return sorted(file[top:] for file in found if file.startswith(f"{path}/"))
 
         return self._do("listed", folder, list_files)

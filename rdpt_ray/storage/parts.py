@@ -23,6 +23,9 @@ MAX_PART_CHARS = 32_000_000
 MANY_PARTS = 2**18
 """An input that would be cut into more parts than this is cut into larger ones (docs/scale.md)."""
 
+MANY_NAMES = 20_000
+"""Files that are listed in slices: an object store gives a thousand names at a time."""
+
 MIN_BUCKETS = 8
 MAX_BUCKETS = 4096
 BUCKET_BYTES = 64_000_000
@@ -53,6 +56,16 @@ def bucket_of(identity: str, buckets: int) -> int:
 def bucket_folder(dataset: str, bucket: int) -> str:
     """Where a bucket's parts lie."""
     return f"traces/{dataset}/bucket={bucket:04d}"
+
+
+def key_slices(num_parts: int) -> list[str]:
+    """How the names of so many parts' files may begin, to list them in slices; few are listed in one go."""
+    return [f"{byte:02x}" for byte in range(256)] if num_parts > MANY_NAMES else []
+
+
+def bucket_slices(num_parts: int) -> list[str]:
+    """The same where they lie in folders of buckets."""
+    return [f"bucket={pair:02d}" for pair in range(100)] if num_parts > MANY_NAMES else []
 
 
 def part_key(traces: pa.Table, splitter: str) -> str:

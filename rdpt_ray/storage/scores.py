@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from rdpt_ray.errors import StoreError
 from rdpt_ray.method.pruning import PRUNED
 from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.parts import key_slices
 from rdpt_ray.storage.schemas import SCORES
 
 UNREAD = f"{PRUNED}: not read"
@@ -51,15 +52,22 @@ def partial_folder(model_key: str, part_key: str = "") -> str:
     return f"partial/{model_key}/{part_key}".rstrip("/")
 
 
-def scored_parts(root: Root, model_key: str) -> set[str]:
-    """Part-keys that a model has scored whole."""
-    names = root.names(f"scores/{model_key}")
+def scored_parts(root: Root, model_key: str, num_parts: int = 0) -> set[str]:
+    """Part-keys that a model has scored whole.
+
+    Args:
+        root: The store.
+        model_key: Which model.
+        num_parts: About how many parts there may be; of many, files are listed faster.
+    """
+    names = root.names(f"scores/{model_key}", key_slices(num_parts))
     return {name.rsplit("/", 1)[-1].removesuffix(".parquet") for name in names}
 
 
-def partial_parts(root: Root, model_key: str) -> set[str]:
-    """Part-keys of which a model has read some traces."""
-    return {name.split("/")[2] for name in root.names(partial_folder(model_key))}
+def partial_parts(root: Root, model_key: str, num_parts: int = 0) -> set[str]:
+    """Part-keys of which a model has read some traces; arguments as of `scored_parts`."""
+    names = root.names(partial_folder(model_key), key_slices(num_parts))
+    return {name.split("/")[2] for name in names}
 
 
 def is_pruned(row: Scores) -> bool:

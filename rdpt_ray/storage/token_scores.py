@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from rdpt_ray.errors import StoreError
 from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.parts import bucket_slices
 from rdpt_ray.storage.schemas import TOKENS
 from rdpt_ray.storage.scores import is_passing
 
@@ -47,12 +48,18 @@ def _bucket_folder(model_key: str, dataset: str, bucket: int) -> str:
     return f"tokens/{model_key}/{dataset}/bucket={bucket:04d}"
 
 
-def parts_with_tokens(root: Root, model_key: str, dataset: str) -> set[str]:
+def parts_with_tokens(root: Root, model_key: str, dataset: str, num_parts: int = 0) -> set[str]:
     """Part-keys of a dataset that have a file of token scores of this model.
 
     Of a part that one of several teachers has read, it holds only the traces that this one wrote.
+
+    Args:
+        root: The store.
+        model_key: Which model.
+        dataset: Which dataset.
+        num_parts: About how many parts there may be; of many, files are listed faster.
     """
-    names = root.names(f"tokens/{model_key}/{dataset}")
+    names = root.names(f"tokens/{model_key}/{dataset}", bucket_slices(num_parts))
     return {name.rsplit("/", 1)[-1].removesuffix(".parquet") for name in names}
 
 

@@ -10,6 +10,9 @@ from fsspec.implementations.arrow import ArrowFSWrapper
 from rdpt_ray.errors import StoreError
 from rdpt_ray.storage.files import open_root
 from rdpt_ray.storage.listing import files_below
+from rdpt_ray.storage.parts import MANY_NAMES
+from rdpt_ray.storage.scores import partial_parts, scored_parts
+from rdpt_ray.storage.token_scores import parts_with_tokens
 
 FILES = ["a/b/c/deep", "a/one", "a-sibling/x", "top"]
 
@@ -27,6 +30,28 @@ def test_all_files_below_a_folder_and_no_others(any_root):
     assert any_root.names("a/b") == ["a/b/c/deep"]
     assert any_root.names("none") == []
     assert any_root.names("a/one") == []  # a file has nothing below it
+
+
+def test_slices_are_the_names_that_begin_so(any_root):
+    written(any_root)
+    assert any_root.names("a", ["b/"]) == ["a/b/c/deep"]
+    assert any_root.names("a", ["o", "x", "b"]) == ["a/b/c/deep", "a/one"]
+    assert any_root.names("a", ["one"]) == ["a/one"]
+    assert any_root.names("a", ["ones", "/"]) == []
+    assert any_root.names("none", ["a", "b"]) == []
+
+
+def test_many_parts_are_listed_in_slices_and_none_is_lost(tmp_path):
+    root = open_root(str(tmp_path))
+    keys = [f"{place:02x}{'0' * 30}" for place in range(0, 256, 5)]
+    for place, key in enumerate(keys):
+        root.write_bytes(f"scores/m/{key}.parquet", b"x")
+        root.write_bytes(f"partial/m/{key}/some.parquet", b"x")
+        root.write_bytes(f"tokens/m/d/bucket={place**3:04d}/{key}.parquet", b"x")
+    for num_parts in (0, MANY_NAMES + 1):
+        assert scored_parts(root, "m", num_parts) == set(keys)
+        assert partial_parts(root, "m", num_parts) == set(keys)
+        assert parts_with_tokens(root, "m", "d", num_parts) == set(keys)
 
 
 def test_what_a_dead_writer_left_is_told_apart(any_root):
