@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from rdpt_ray.pipeline.session import ACCOUNT
 from rdpt_ray.publish.facts import RoleCost, SessionFacts
+from rdpt_ray.storage.run_contents import COSTS
 from rdpt_ray.storage.sessions import Session
 
 
@@ -20,9 +20,9 @@ def account(sessions: Sequence[Session], damaged: int = 0) -> SessionFacts:
     costs: dict[str, dict[str, float]] = {}
     for session in sessions:
         for role, counts in session.counts.items():
-            total = costs.setdefault(role, dict.fromkeys(ACCOUNT, 0))
-            for name in ACCOUNT:
-                total[name] += counts[name]
+            total = costs.setdefault(role, dict.fromkeys(COSTS, 0))
+            for name in COSTS:
+                total[name] += counts.get(name, 0)  # an older version counted less
     return SessionFacts(
         started=len(sessions),
         costs=tuple(

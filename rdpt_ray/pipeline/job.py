@@ -16,12 +16,12 @@ from rdpt_ray.pipeline.eligible import Ledger
 from rdpt_ray.pipeline.ingest import Destination, IngestedBucket, ingest
 from rdpt_ray.pipeline.lineage import Identities, Kind, what_decides
 from rdpt_ray.pipeline.recorded import Recording, recordings
-from rdpt_ray.pipeline.roles import UNPROMPTED, models_of
+from rdpt_ray.pipeline.roles import UNPROMPTED, demand_of, models_of
 from rdpt_ray.pipeline.score import Part
 from rdpt_ray.pipeline.session import AtWork, at_work
 from rdpt_ray.scoring.identity import ModelIdentity, without_prompt
 from rdpt_ray.scoring.loading import identity_of
-from rdpt_ray.storage.files import Root, open_root
+from rdpt_ray.storage.files import Root, open_root, public_uri
 from rdpt_ray.storage.hub import HubFacts, hub_facts
 from rdpt_ray.storage.inputs import InputFile, check_columns, list_inputs
 from rdpt_ray.storage.parts import PART_CHARS, num_buckets, part_chars
@@ -98,7 +98,22 @@ def _identity(role: Role, model: ModelConfig, recording: Recording | None) -> Mo
 
 def working(job: Job, console: Console) -> AbstractContextManager[AtWork]:
     """The session of this start of the job."""
-    return at_work(job.store, job.run_id, job.session, console, drain_s=job.config.drain_s)
+    models = {
+        role: {
+            "key": identity.key,
+            "model": public_uri(identity.model),
+            "all": demand_of(role, job.config, job.kind, job.ledger, job.identities) is None,
+        }
+        for role, identity in job.identities.items()
+    }
+    return at_work(
+        job.store,
+        job.run_id,
+        job.session,
+        console,
+        drain_s=job.config.drain_s,
+        models=models,
+    )
 
 
 def ingest_input(job: Job, session: AtWork) -> list[IngestedBucket]:
@@ -107,9 +122,14 @@ def ingest_input(job: Job, session: AtWork) -> list[IngestedBucket]:
     Raises:
         InputError: if no row can be used, with how many there are and the first fault.
     """
-    known = ingested(job)
-    if known is not None:
-        return known
+    buckets = ingested(job)
+    if buckets is None:
+        buckets = _ingest(job, session)
+    session.num_set_aside = sum(bucket.num_faults for bucket in buckets)
+    return buckets
+
+
+def _ingest(job: Job, session: AtWork) -> list[IngestedBucket]:
     to = _destination(job)
     with session.stage("ingest", len(job.files)) as advance:
         buckets = ingest(job.files, job.config.input, to, job.hub)

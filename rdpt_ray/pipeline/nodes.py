@@ -16,6 +16,9 @@ from ray.experimental.internal_kv import _internal_kv_get
 
 from rdpt_ray.model_config import PoolConfig
 
+CPU = "CPU"
+"""What an actor without a GPU is counted and paid by."""
+
 UNITS = 10_000
 """Ray counts resources in ten-thousandths."""
 
@@ -88,6 +91,12 @@ def actors_on(node: Node, pool: PoolConfig) -> int:
     if pool.memory_gb:
         rooms.append(int(has.get("memory", 0) // memory_bytes(pool)))
     return min(rooms)
+
+
+def accelerator_of(resources: Mapping[str, float]) -> str:
+    """A node's accelerator as Ray names it, for example H100; GPU where Ray does not know it."""
+    start = "accelerator_type:"
+    return next((name.removeprefix(start) for name in resources if name.startswith(start)), "GPU")
 
 
 def memory_bytes(pool: PoolConfig) -> int:

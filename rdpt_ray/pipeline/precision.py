@@ -118,6 +118,7 @@ def _measure(parts: list[Part], check: Check, half: list[Role]) -> PrecisionFact
                     model=model,
                     identity=identity,
                     session=check.session,
+                    role="precision",
                 )
             )
         exact[role] = read_scores(check.store, identity.key, key, trace_ids)

@@ -121,7 +121,14 @@ def sample(
     )
     with (
         connected(),
-        at_work(task.store, job.run_id, job.session, console, drain_s=config.drain_s) as session,
+        at_work(
+            task.store,
+            job.run_id,
+            job.session,
+            console,
+            drain_s=config.drain_s,
+            models={role: {"key": task.attempts, "model": public_uri(task.identity.model)}},
+        ) as session,
     ):
         for wait in check_capacity({role: task.model.pool}, connected_cluster()):
             console.print(f"waiting for the autoscaler: {wait}", highlight=False, markup=False)
@@ -190,6 +197,7 @@ def _open(config: CurateConfig, ask: SamplingConfig, role: Role, to: str) -> _Jo
         key=key,
         teacher_name=_name(identity),
         session=f"{run_folder(named)}/sessions/{session}.json",
+        role=role,
     )
     return _Job(config, ask, role, files, task, named, session)
 
@@ -247,7 +255,7 @@ def _sample(job: _Job, plan: Plan, session: AtWork) -> int:
     begun = time.monotonic()
     stage = sample_planned(left, job.task, stalled=session.stall)
     with (
-        session.stage(f"sample {role}", sum(plan.parts[key] for key in left)) as advance,
+        session.stage(f"sample {role}", sum(plan.parts[key] for key in left), role=role) as advance,
         session.finishing(),
         closing(stage) as results,
     ):
@@ -259,6 +267,7 @@ def _sample(job: _Job, plan: Plan, session: AtWork) -> int:
             num_tokens += done.num_tokens
             rate = num_tokens / (time.monotonic() - begun)
             advance(plan.parts[done.key], f"{rate:,.0f} tokens/s")
+    session.done_with(role)
     return num_sampled
 
 

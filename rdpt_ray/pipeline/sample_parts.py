@@ -15,6 +15,7 @@ import pyarrow as pa
 from rdpt_ray.errors import RdptError
 from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.pipeline.part_pool import attempts_of, ending_itself, over_parts, pulse_of
+from rdpt_ray.pipeline.part_report import Duty, PartReport
 from rdpt_ray.pipeline.pools import num_threads
 from rdpt_ray.pipeline.sample_plan import plan_name
 from rdpt_ray.pipeline.score import ScoredPart
@@ -47,6 +48,8 @@ class SamplingTask:
     teacher_name: str
     session: str
     """The file of the session that this is done for."""
+    role: str = ""
+    """What the model is, for whoever watches."""
 
     @property
     def attempts(self) -> str:
@@ -79,6 +82,7 @@ class SamplePart:
         """Load the model. `vitals` listens to signs of life."""
         self._task = task
         self._pulse = pulse_of(task.model.pool, vitals)
+        self._report = PartReport(Duty(task.session, task.role, "sample"), task.model.pool)
         self._attempts = attempts_of(task.store, task.attempts, task.session, self._pulse)
         threads = num_threads(task.model.pool)
         self._sampler: ModelSampler | RdptError
@@ -92,6 +96,7 @@ class SamplePart:
                     num_threads=threads,
                 )
                 self._sampler.tell(self._pulse.passed)
+                self._report.busy_s = self._sampler.busy_s
             except RdptError as error:
                 self._sampler = error  # raised by the first part: Ray would load again and again
         facts = numerics(task.model, num_threads=threads)
@@ -130,7 +135,7 @@ class SamplePart:
             num_again=counts.samples if work.was_lost else 0,
             numerics=self._numerics,
         )
-        return asdict(done)
+        return asdict(self._report.of(done))
 
     def _sample_part(
         self, key: str, sample: Callable[[Sequence[Request]], list[Sampled | str]]

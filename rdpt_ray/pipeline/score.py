@@ -17,7 +17,9 @@ from rdpt_ray.errors import RdptError
 from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.pipeline.demand import AllOf, Demand
 from rdpt_ray.pipeline.kept_tokens import keep_tokens, kept_tokens
+from rdpt_ray.pipeline.nodes import CPU
 from rdpt_ray.pipeline.part_pool import attempts_of, ending_itself, over_parts, pulse_of
+from rdpt_ray.pipeline.part_report import Duty, PartReport
 from rdpt_ray.pipeline.pools import num_threads
 from rdpt_ray.pipeline.score_rows import scores_row
 from rdpt_ray.scoring.identity import ModelIdentity
@@ -77,6 +79,14 @@ class ScoredPart:
     """What decides the last bits, a JSON object."""
     is_left: bool = False
     """Not begun: the session is to begin nothing new."""
+    actor_s: float = 0.0
+    """Seconds since the actor last told of a part, or began to load its model: these add up to its time."""
+    busy_s: float = 0.0
+    """Seconds of them in which its model worked."""
+    on: str = CPU
+    """The accelerator that it holds, as Ray names it; CPU without one."""
+    num_on: float = 1.0
+    """How many of them."""
 
 
 def score(
@@ -87,6 +97,7 @@ def score(
     model: ModelConfig,
     identity: ModelIdentity,
     session: str,
+    role: str = "",
     load: Callable[..., Scorer] = load_scorer,
     demand: Demand | None = None,
     ledger: str | None = None,
@@ -101,6 +112,7 @@ def score(
         model: How to host the model.
         identity: Which model it is.
         session: The file of the session that this is done for.
+        role: What the model is in the run, for whoever watches.
         load: What loads it in each actor, called like `load_scorer`; for an engine of your own.
         demand: What to read of each part; None: all of it.
         ledger: Folder of the run's ledger, where the metadata that it gives the traces counts, and not
@@ -122,6 +134,7 @@ def score(
         "model": model,
         "identity": identity,
         "session": session,
+        "role": role,
         "load": load,
         "demand": demand,
         "ledger": ledger,
@@ -141,6 +154,7 @@ class ScorePart:
         model: ModelConfig,
         identity: ModelIdentity,
         session: str,
+        role: str = "",
         load: Callable[..., Scorer] = load_scorer,
         demand: Demand | None = None,
         ledger: str | None = None,
@@ -150,6 +164,7 @@ class ScorePart:
         self._store, self._dataset, self._model_key = store, dataset, identity.key
         self._keep, self._demand, self._ledger = model.keep_token_logprobs, demand, ledger
         self._pulse = pulse_of(model.pool, vitals)
+        self._report = PartReport(Duty(session, role), model.pool)
         self._attempts = attempts_of(store, identity.key, session, self._pulse)
         threads = num_threads(model.pool)
         self._scorer: Scorer | RdptError
@@ -160,6 +175,7 @@ class ScorePart:
                 self._scorer = error  # raised by the first part: Ray would load again and again
         if isinstance(self._scorer, ModelScorer):
             self._scorer.after_pass = self._pulse.passed
+            self._report.busy_s = self._scorer.busy_s
         self._numerics = json.dumps(numerics(model, num_threads=threads), sort_keys=True)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -182,7 +198,8 @@ class ScorePart:
             with self._pulse.scoring():
                 scored = self._score_part(**place, tokens=work.tokens)
         num_again = scored.num_scored if work.was_lost else 0
-        return asdict(replace(scored, num_again=num_again, numerics=self._numerics))
+        scored = replace(scored, num_again=num_again, numerics=self._numerics)
+        return asdict(self._report.of(scored))
 
     def _score_part(
         self, bucket: int, key: str, token_files: list[str], tokens: ScoreTraces

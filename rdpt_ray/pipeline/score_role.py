@@ -73,13 +73,14 @@ def score_role(
             model=model,
             identity=identity,
             session=session.file,
+            role=role,
             stalled=session.stall,
             load=load,
             demand=demand,
             ledger=None if recording is None else f"{run_folder(session.record.run)}/rows",
         )
         with (
-            session.stage(f"score {role}", sum(sizes.values())) as advance,
+            session.stage(f"score {role}", sum(sizes.values()), role=role) as advance,
             session.finishing(),
             closing(stage) as results,
         ):
@@ -104,6 +105,7 @@ def score_role(
             highlight=False,
             markup=False,
         )
+    session.done_with(role)
     elapsed = time.monotonic() - begun
     return ModelFacts(
         role=role,
@@ -128,8 +130,8 @@ def _unscored(
 ) -> Undecided:
     """What needs the model, once the parts that stored tokens can score are scored."""
     num_traces = sum(part.num_traces for part in parts)
-    done = scored_parts(store, identity.key)
-    kept = parts_with_tokens(store, identity.key, dataset)
+    done = scored_parts(store, identity.key, len(parts))
+    kept = parts_with_tokens(store, identity.key, dataset, len(parts))
     if model.keep_token_logprobs:
         done &= kept
     missing = [part for part in parts if part.key not in done]

@@ -8,7 +8,7 @@ ends; everywhere else there is nothing to wait for. Ctrl-C does the same, twice 
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from types import FrameType
@@ -17,9 +17,13 @@ from typing import Any
 from rich.console import Console
 
 from rdpt_ray.errors import Interrupted, StoreError
-from rdpt_ray.pipeline.progress import Advance, stage
+from rdpt_ray.pipeline import metrics
+from rdpt_ray.pipeline.progress import Advance, Pace, stage
 from rdpt_ray.pipeline.score import ScoredPart
+from rdpt_ray.plan_config import PlanConfig
+from rdpt_ray.storage.costs import cost_of
 from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.run_contents import COSTS
 from rdpt_ray.storage.sessions import BEAT_S, Session, new_session, session_name, write_session
 
 AGAIN = "run the same command again to continue"
@@ -37,6 +41,10 @@ class AtWork:
         self._lock = threading.Lock()  # a dict that grows while it is written is an error
         self._can_wait = False
         self._why = f"parts in hand took too long and are not committed; {AGAIN}"
+        self._pace, self._tokens = Pace(0), Pace(0)
+        self._stage, self._role = "", ""
+        self.num_set_aside = 0
+        """Rows that ingestion could not use."""
         self._beats = threading.Thread(target=self._beat, daemon=True, name="session")
 
     @property
@@ -45,21 +53,38 @@ class AtWork:
         return session_name(self.record.run, self.record.session)
 
     @contextmanager
-    def stage(self, title: str, total: int) -> Iterator[Advance]:
+    def stage(self, title: str, total: int, *, role: str = "") -> Iterator[Advance]:
         """Show a stage, write down how far it is and how long it took.
 
         Args:
             title: What it does.
             total: Items in all.
+            role: Whose stage it is, where it is a model's; the title ends with it.
         """
-        self.record.progress = {"stage": title, "done": 0, "total": total}
+        with self._lock:
+            self._pace, self._tokens = Pace(total), Pace(0)
+            self._stage, self._role = title.removesuffix(role).rstrip(), role
+            self.record.progress = {"stage": title, "done": 0, "total": total}
+            if role:
+                self.record.progress["role"] = role
+        self._show()
         with self.timed(title), stage(self.console, title, total) as advance:
 
             def counted(count: int, remark: str) -> None:
-                self.record.progress["done"] += count
+                with self._lock:
+                    self.record.progress["done"] += count
+                    self._pace.advance(count)
+                self._show()
                 advance(count, remark)
 
             yield counted
+        ended = {"rdpt_tokens_per_second": 0.0, "rdpt_eta_seconds": 0.0}
+        metrics.show(ended, self.record.run, role, self._stage)
+
+    def done_with(self, role: str) -> None:
+        """A model has read, or written, all that this run asks of it."""
+        with self._lock:
+            self.record.models.setdefault(role, {})["done"] = True
 
     @contextmanager
     def timed(self, title: str) -> Iterator[None]:
@@ -90,7 +115,7 @@ class AtWork:
     def count(self, role: str, model_key: str, scored: ScoredPart) -> None:
         """Enter a part in the account of a role, and say which model has it."""
         with self._lock:
-            account = self.record.counts.setdefault(role, dict.fromkeys(ACCOUNT, 0))
+            account = self.record.counts.setdefault(role, dict.fromkeys(COSTS, 0))
             account["model_key"] = model_key
             account["parts"] += 1
             account["traces"] += scored.num_scored
@@ -98,6 +123,11 @@ class AtWork:
             account["tokens"] += scored.num_tokens
             account["seconds"] += scored.seconds
             account["read_again"] += scored.num_again
+            account["actor_s"] += scored.actor_s
+            account["busy_s"] += scored.busy_s
+            spent = account.setdefault("spent_s", {})
+            spent[scored.on] = spent.get(scored.on, 0.0) + scored.actor_s * scored.num_on
+            self._tokens.advance(scored.num_tokens)
             seen = account.setdefault("numerics", [])
             if scored.numerics not in seen:
                 seen.append(scored.numerics)
@@ -152,16 +182,49 @@ class AtWork:
         with self._lock:
             self.record.beat += 1
             now = deepcopy(self.record)
+            now.progress |= self._speed() if now.progress else {}
         write_session(self._store, now)
 
+    def _speed(self) -> dict[str, float | None]:
+        """Of the stage, for whoever reads the record: `running_s`, `per_s`, `eta_s`, `tokens_per_s`."""
+        pace = self._pace
+        told = (pace.running_s, pace.per_s, pace.eta_s, self._tokens.per_s)
+        names = ("running_s", "per_s", "eta_s", "tokens_per_s")
+        return {
+            name: None if value is None else round(value, 3)
+            for name, value in zip(names, told, strict=True)
+        }
 
-ACCOUNT = ("parts", "traces", "errors", "tokens", "seconds", "read_again")
-"""What is counted per role; `seconds` are one actor's, `read_again` are traces."""
+    def _show(self) -> None:
+        """Say to Prometheus how far the stage is."""
+        with self._lock:
+            counts = self.record.counts
+            role, pace = counts.get(self._role, {}), self._pace
+            values = {
+                "rdpt_done": pace.done,
+                "rdpt_queue": pace.total - pace.done,
+                "rdpt_eta_seconds": pace.eta_s,
+                "rdpt_tokens_per_second": self._tokens.per_s,
+                "rdpt_cost": cost_of(role, self.record.prices),
+            }
+            if role.get("actor_s"):
+                values["rdpt_busy_share"] = role["busy_s"] / role["actor_s"]
+            errors = sum(each["errors"] for each in counts.values())
+        run = self.record.run
+        metrics.show(values, run, self._role, self._stage)
+        metrics.show({"rdpt_quarantined": self.num_set_aside + errors}, run)
 
 
 @contextmanager
 def at_work(
-    store: Root, run: str, name: str, console: Console, *, drain_s: float
+    store: Root,
+    run: str,
+    name: str,
+    console: Console,
+    *,
+    drain_s: float,
+    models: Mapping[str, dict[str, Any]] | None = None,
+    plan: PlanConfig | None = None,
 ) -> Iterator[AtWork]:
     """Be a session of a run for the length of a `with` block.
 
@@ -171,11 +234,17 @@ def at_work(
         name: The session's name; nobody else's.
         console: Where progress is shown.
         drain_s: How long to wait for parts in hand when asked to leave, in seconds.
+        models: What is told of them (`Session.models`).
+        plan: What has a price.
 
     Raises:
         Interrupted: in the block, when the process is asked to end.
     """
-    session = AtWork(store, new_session(name, run), console, drain_s)
+    record = new_session(name, run)
+    record.models = dict(models or {})
+    if plan is not None and plan.price_per_hour:
+        record.prices = {"currency": plan.currency, "per_hour": plan.price_per_hour}
+    session = AtWork(store, record, console, drain_s)
     session.begin()
     try:
         with _signals(session):

@@ -1,6 +1,7 @@
 """Requests in, responses out: one model's part of a data set."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -63,6 +64,11 @@ class ModelSampler:
         self._encoder, self._engine, self._sampling = encoder, engine, sampling
         self._writer = Writer(encoder)
         self._encoding, self._drawing = threading.Lock(), threading.Lock()
+        self._busy_s = 0.0
+
+    def busy_s(self) -> float:
+        """Seconds in which the model has written, since it was loaded."""
+        return self._busy_s
 
     def tell(self, after_step: Callable[[], None]) -> None:
         """Have a sign of life given, now and then, while responses are drawn."""
@@ -85,7 +91,9 @@ class ModelSampler:
             asks = [self._ask(request) for request in requests]
         ready = {place: ask for place, ask in enumerate(asks) if isinstance(ask, Ask)}
         with self._drawing:
+            begun = time.monotonic()
             drawn = dict(zip(ready, self._engine.draw(list(ready.values())), strict=True))
+            self._busy_s += time.monotonic() - begun
         results: list[Sampled | str] = []
         for place, ask in enumerate(asks):
             response = drawn.get(place)

@@ -6,6 +6,7 @@ neighbours and is never a number.
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
@@ -101,6 +102,11 @@ class ModelScorer:
         self._encoding, self._passing = threading.Lock(), threading.Lock()
         self.after_pass: Callable[[], None] = lambda: None
         """Called after each forward pass: a sign of life."""
+        self._busy_s = 0.0
+
+    def busy_s(self) -> float:
+        """Seconds in which the model has read, since it was loaded."""
+        return self._busy_s
 
     def tokens(self, traces: Sequence[Trace]) -> list[TraceTokens | str]:
         """Score traces in as few passes as the token budget allows; see `Scorer.tokens`.
@@ -114,9 +120,11 @@ class ModelScorer:
         ]
         ready = {place: item for place, item in enumerate(encoded) if isinstance(item, Encoded)}
         with self._passing:
+            begun = time.monotonic()
             done = self._score(
                 {place: _sequence(item, traces[place]) for place, item in ready.items()}
             )
+            self._busy_s += time.monotonic() - begun
         for place, scores in done.items():
             results[place] = _finite(ready[place], scores)
         return results

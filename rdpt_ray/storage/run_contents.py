@@ -8,8 +8,9 @@ from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.run_records import RunRecord
 from rdpt_ray.storage.sessions import live_sessions
 
-COSTS = ("parts", "traces", "errors", "tokens", "seconds", "read_again")
-"""What sessions count per role; `seconds` are of actors, `read_again` are traces."""
+COSTS = ("parts", "traces", "errors", "tokens", "seconds", "read_again", "actor_s", "busy_s")
+"""What sessions count per role: `seconds` are of parts, of which an actor has two in hand, `actor_s` of
+actors, `busy_s` of their models; `read_again` are traces."""
 
 State = Literal["finished", "live", "unfinished", "damaged"]
 

@@ -49,7 +49,11 @@ class Session:
     leaving: bool = False
     """Whether it finishes what is in flight and begins nothing new."""
     progress: dict[str, Any] = field(default_factory=dict)
-    """Which stage, how many of how many."""
+    """Which stage, how many of how many, how fast (`pipeline.session`)."""
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Role -> key and name of its model, whether it is to read `all` traces, and whether it is `done`."""
+    prices: dict[str, Any] = field(default_factory=dict)
+    """What an hour of an accelerator, or of a CPU, costs (`per_hour`), and in which `currency`."""
     counts: dict[str, Any] = field(default_factory=dict)
     """What it did and what that cost, by role (`pipeline.account`)."""
     timings: dict[str, float] = field(default_factory=dict)
