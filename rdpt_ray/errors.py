@@ -8,6 +8,7 @@
     +-- CapacityError (RuntimeError)  the cluster cannot hold what was asked for
     +-- QuarantineError (RuntimeError)  more of the rows read is quarantined than `fail_above` allows
     +-- PublishError (RuntimeError)   the dataset must not be published, or the other side refuses it
+    +-- LeaseError (RuntimeError)     another round of the schedule is at work, or has taken over
     +-- Interrupted (RuntimeError)    the job was asked to end, and did
 
 No class takes more than one argument, so all of them pickle across Ray.
@@ -49,6 +50,12 @@ class QuarantineError(RdptError, RuntimeError):
 
 class PublishError(RdptError, RuntimeError):
     """The dataset must not be published as it is, or cannot be put where it is to go."""
+
+
+class LeaseError(RdptError, RuntimeError):
+    """Another round of the schedule is at work, or has taken over from this one, which published nothing."""
+
+    exit_code = 4
 
 
 class Interrupted(RdptError, RuntimeError):

@@ -100,7 +100,7 @@ def _units(placed: dict[str, Place | None]) -> list[list[tuple[str, Place]]]:
     units: list[list[tuple[str, Place]]] = []
     derived: list[tuple[str, Place]] = []
     for name, place in placed.items():
-        if place is None or place.kind in (*_SMALL, "session"):
+        if place is None or place.kind in (*_SMALL, "session", "lease"):
             continue
         if place.kind in DERIVED_OF_PARTS:
             derived.append((name, place))

@@ -21,6 +21,7 @@ _KINDS = {
     "index": rf"recorded/{_OWNER}/index\.json",
     "model": rf"models/{_OWNER}\.json",
     "attempt": rf"attempts/{_OWNER}/{_PART}([-/][0-9]+)?\.json",
+    "lease": rf"leases/{_OWNER}/[0-9]+\.json",
     "session": rf"runs/{_OWNER}/sessions/[^/]+\.json",
     "run": rf"runs/{_OWNER}/.+",
     "damaged": rf"{DAMAGED}/.+",
@@ -38,7 +39,7 @@ class Place:
     kind: str
     """One of the store's kinds of files."""
     owner: str = ""
-    """The model-key, verifier-id, key of a recording or run-id that it is under."""
+    """The model-key, verifier-id, key of a recording, schedule or run-id that it is under."""
     dataset: str = ""
     bucket: int = -1
     part: str = ""
