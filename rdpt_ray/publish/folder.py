@@ -23,11 +23,13 @@ from typing import Any
 from huggingface_hub import DatasetCard
 
 from rdpt_ray.errors import ConfigError, PublishError
+from rdpt_ray.publish.fence import Round, must_mark, pass_fence, round_in
 from rdpt_ray.publish.folder_claim import JOURNAL, Claim, claimed, record_in
 from rdpt_ray.publish.release import README, RELEASE, Published, Release, ReleaseFile
 from rdpt_ray.publish.untrusted import shorten
 from rdpt_ray.publish_config import HUB
 from rdpt_ray.storage.files import Root, open_root, public_uri
+from rdpt_ray.storage.leases import Lease
 from rdpt_ray.storage.runs import canonical_json
 
 SHARD = ".parquet"
@@ -71,6 +73,11 @@ class _Folder:
         }
 
     @property
+    def round(self) -> Round | None:
+        """Of a schedule, that made the release."""
+        return round_in(self.release)
+
+    @property
     def ours(self) -> set[str]:
         """Files that publishers put there; never one that is not below the folder."""
         told: set[str] = set()
@@ -89,7 +96,7 @@ def _texts(value: Any) -> set[str]:
     )
 
 
-def publish_to_folder(release: Release, uri: str) -> Published:
+def publish_to_folder(release: Release, uri: str, lease: Lease | None = None) -> Published:
     """Make a folder hold this release, and nothing of an earlier one.
 
     Whenever this is killed, README.md names whole files of the old release or of the new one; the same call
@@ -98,8 +105,10 @@ def publish_to_folder(release: Release, uri: str) -> Published:
     Args:
         release: The dataset.
         uri: A local folder or any fsspec URI, but not the Hub's.
+        lease: Of the round of a schedule that publishes; None: it is none.
 
     Raises:
+        LeaseError: if a later round has taken over, or has published.
         PublishError: if files of other people are where the dataset's are to be, or another publisher is
             at work there.
         StoreError: if a file cannot be read or written, naming it.
@@ -108,12 +117,14 @@ def publish_to_folder(release: Release, uri: str) -> Published:
         raise ConfigError(f"{uri}: a dataset on the Hub is published by commits, not as a folder")
     folder = _look(open_root(uri))
     shown = public_uri(folder.root.uri)
-    if _is_there(folder, release):
+    pass_fence(lease, folder.round, shown)
+    if _is_there(folder, release) and not must_mark(lease, folder.round):
         return Published(shown, release.release_id, False, "this release is there already")
     _refuse_foreign(folder, release)
-    with claimed(folder.root, folder.left, _may_leave(folder, release)) as claim:
+    with claimed(folder.root, folder.left, _may_leave(folder, release), lease) as claim:
         folder = replace(_look(folder.root), left=folder.left)  # now that nobody else changes it
-        if _is_there(folder, release):
+        pass_fence(lease, folder.round, shown)
+        if _is_there(folder, release) and not must_mark(lease, folder.round):
             claim.end()
             why = "another publisher of this release was first"
             return Published(shown, release.release_id, False, why)
@@ -121,6 +132,13 @@ def publish_to_folder(release: Release, uri: str) -> Published:
         claim.note(_may_leave(folder, release))
         _publish(folder, release, claim)
     return Published(shown, release.release_id, True, "published")
+
+
+def is_release(uri: str, release_id: str) -> bool:
+    """Whether a folder holds a release with all its files, and nobody is changing it."""
+    folder = _look(open_root(uri))
+    same = folder.release.get("release_id") == release_id and folder.left is None
+    return same and {RELEASE, *_texts(folder.release.get("files"))} <= folder.names
 
 
 def _may_leave(folder: _Folder, release: Release) -> set[str]:

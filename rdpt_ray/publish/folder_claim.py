@@ -17,6 +17,7 @@ from typing import Any
 
 from rdpt_ray.errors import PublishError, StoreError
 from rdpt_ray.storage.files import Root, public_uri
+from rdpt_ray.storage.leases import Lease
 from rdpt_ray.storage.runs import canonical_json
 from rdpt_ray.storage.sessions import is_alive, this_process
 
@@ -32,6 +33,8 @@ class Claim:
     paths: set[str]
     """What it may leave."""
     publisher: str = field(default_factory=lambda: uuid.uuid4().hex)
+    lease: Lease | None = None
+    """Of the round of a schedule that publishes."""
 
     def write(self, name: str, data: bytes) -> None:
         """Make a file appear, whole.
@@ -43,7 +46,12 @@ class Claim:
         self.root.write_bytes(name, data)
 
     def check(self) -> None:
-        """Whether the folder is still this publisher's; a PublishError if it is not."""
+        """Whether the folder is still this publisher's; a PublishError or LeaseError if it is not."""
+        if self.lease is not None:
+            self.lease.check()
+        self._check_record()
+
+    def _check_record(self) -> None:
         if self.root.read_many([JOURNAL]).get(JOURNAL) != self._told(this_process()):
             raise PublishError(
                 f"{public_uri(self.root.uri)}: another publisher has taken the folder over; publish again if"
@@ -81,7 +89,7 @@ class Claim:
         """Leave the record to whoever publishes next, which may be this very process."""
         soon = replace(self.root, patience_s=1.0)  # whoever stops this does not want to wait
         with suppress(PublishError, StoreError):
-            self.check()
+            self._check_record()
             soon.write_bytes(JOURNAL, self._told(None))
 
     def _other(self) -> PublishError:
@@ -92,18 +100,21 @@ class Claim:
 
 
 @contextmanager
-def claimed(root: Root, left: dict[str, Any] | None, paths: Iterable[str]) -> Iterator[Claim]:
+def claimed(
+    root: Root, left: dict[str, Any] | None, paths: Iterable[str], lease: Lease | None = None
+) -> Iterator[Claim]:
     """Be the only publisher in a folder, until `end` or the end of the block.
 
     Args:
         root: The folder.
         left: The record that is there (`record_in`); None if none is.
         paths: Files that may be left if this process is killed.
+        lease: Of the round of a schedule that publishes.
 
     Raises:
         PublishError: if another publisher is at work.
     """
-    claim = Claim(root, set(paths))
+    claim = Claim(root, set(paths), lease=lease)
     claim._begin(left)
     try:
         yield claim

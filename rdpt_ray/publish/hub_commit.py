@@ -20,6 +20,7 @@ from rich.console import Console
 
 from rdpt_ray import __version__
 from rdpt_ray.errors import PublishError
+from rdpt_ray.publish.fence import pass_fence
 from rdpt_ray.publish.hub_changes import decide_changes, replaced
 from rdpt_ray.publish.hub_client import careful_client, hub_api, shown
 from rdpt_ray.publish.hub_dataset import (
@@ -35,10 +36,16 @@ from rdpt_ray.publish.hub_faults import PATIENCE, Patience, persevere
 from rdpt_ray.publish.hub_place import Place, Sent, find_release
 from rdpt_ray.publish.hub_target import MAIN, HubTarget
 from rdpt_ray.publish.release import README, Published, Release
+from rdpt_ray.storage.leases import Lease
 
 
 def publish_to_hub(
-    release: Release, target: HubTarget, console: Console, *, patience: Patience = PATIENCE
+    release: Release,
+    target: HubTarget,
+    console: Console,
+    *,
+    patience: Patience = PATIENCE,
+    lease: Lease | None = None,
 ) -> Published:
     """Publish a release as one commit, which is there as a whole or not at all.
 
@@ -47,6 +54,7 @@ def publish_to_hub(
         target: The dataset, branch and tag.
         console: Where it is told what happens to files that are not the release's.
         patience: With a Hub that fails.
+        lease: Of the round of a schedule that publishes; None: it is none.
 
     Returns:
         The commit that holds the release; `changed` is False if this process did not make it.
@@ -54,22 +62,46 @@ def publish_to_hub(
     Raises:
         PublishError: if it cannot be published, with what to do about it; nothing was committed then,
             unless the words say so.
+        LeaseError: if a later round has taken over, or has published.
     """
     api, sent = hub_api(), Sent()
     with careful_client(progress=console.is_terminal):
-        return persevere(lambda: _publish(api, release, target, console, sent), target, patience)
+        return persevere(
+            lambda: _publish(api, release, target, console, sent, lease), target, patience
+        )
+
+
+def is_head(target: HubTarget, commit: str, console: Console) -> bool:
+    """Whether a commit is what the branch shows now."""
+    api = hub_api()
+
+    def look() -> bool:
+        found = api.repo_info(target.repo_id, repo_type=KIND, revision=target.revision)
+        return str(found.sha) == commit
+
+    try:
+        with careful_client(progress=console.is_terminal):
+            return persevere(look, target, PATIENCE)
+    except PublishError:
+        return False  # whoever publishes says it better
 
 
 def _publish(
-    api: HfApi, release: Release, target: HubTarget, console: Console, sent: Sent
+    api: HfApi,
+    release: Release,
+    target: HubTarget,
+    console: Console,
+    sent: Sent,
+    lease: Lease | None,
 ) -> Published:
     place = sent.place
     if place is None:
         head = read_head(api, target)
-        place = find_release(api, release, target, head, sent)
+        pass_fence(lease, head.round, str(target))
+        place = find_release(api, release, target, head, sent, lease)
         if place is None:
             _check_tag(api, release, target, None)
-            place = sent.place = _commit(api, release, target, head, console, sent)
+            place = sent.place = _commit(api, release, target, head, console, sent, lease)
     if place.is_ours:
         _check_published(api, release, target, place.commit)
     if target.tag and not _check_tag(api, release, target, place.commit):
@@ -78,7 +110,13 @@ def _publish(
 
 
 def _commit(
-    api: HfApi, release: Release, target: HubTarget, head: Head, console: Console, sent: Sent
+    api: HfApi,
+    release: Release,
+    target: HubTarget,
+    head: Head,
+    console: Console,
+    sent: Sent,
+    lease: Lease | None,
 ) -> Place:
     _check_folder(release)
     changes = decide_changes(release, head, target)
@@ -102,6 +140,7 @@ def _commit(
                 f"{release.folder / file.path}: changed since the release was made; make it again"
             )
     sent.since = sent.since or head.sha
+    pass_fence(lease, head.round, str(target))  # uploads take long; the parent does the rest
     made = api.create_commit(
         target.repo_id,
         [*added, *(CommitOperationDelete(path, is_folder=False) for path in changes.deleted)],

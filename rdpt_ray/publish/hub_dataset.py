@@ -13,6 +13,7 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, Revi
 from huggingface_hub.hf_api import RepoFile
 
 from rdpt_ray.errors import PublishError
+from rdpt_ray.publish.fence import Round, round_in
 from rdpt_ray.publish.hub_target import MAIN, HubTarget
 from rdpt_ray.publish.release import RELEASE, Release, ReleaseFile
 
@@ -28,6 +29,8 @@ class EarlierRelease:
     release_id: str
     files: Mapping[str, str]
     """Path -> sha256."""
+    round: Round | None = None
+    """Of a schedule, that made it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,11 @@ class Head:
     files: Mapping[str, RepoFile]
     release: EarlierRelease | None
     """None if it holds none of ours."""
+
+    @property
+    def round(self) -> Round | None:
+        """Of a schedule, that made the release."""
+        return self.release.round if self.release else None
 
 
 def read_head(api: HfApi, target: HubTarget) -> Head:
@@ -138,6 +146,6 @@ def parse_release(content: bytes) -> EarlierRelease | None:
     try:
         told = json.loads(content)
         files = {path: str(file["sha256"]) for path, file in told["files"].items()}
-        return EarlierRelease(str(told["release_id"]), files)
+        return EarlierRelease(str(told["release_id"]), files, round_in(told))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -6,9 +6,11 @@ from itertools import islice
 
 from huggingface_hub import HfApi
 
+from rdpt_ray.publish.fence import must_mark
 from rdpt_ray.publish.hub_dataset import KIND, Head, differing, release_at
 from rdpt_ray.publish.hub_target import HubTarget
 from rdpt_ray.publish.release import README, Release
+from rdpt_ray.storage.leases import Lease
 
 _MAX_PULL_REQUESTS = 20
 """Open ones that are looked through for a release, the newest first."""
@@ -44,7 +46,12 @@ class Sent:
 
 
 def find_release(
-    api: HfApi, release: Release, target: HubTarget, head: Head, sent: Sent
+    api: HfApi,
+    release: Release,
+    target: HubTarget,
+    head: Head,
+    sent: Sent,
+    lease: Lease | None = None,
 ) -> Place | None:
     """The commit that holds the release; None if there is none yet.
 
@@ -56,7 +63,7 @@ def find_release(
                 break
             if sent.mark in commit.message:
                 return Place(commit.commit_id, True, "committed, though the Hub's answer was lost")
-    if _holds(release, head):
+    if _holds(release, head) and not must_mark(lease, head.round):
         why = "another publisher of this release was first" if sent.since else "it is there already"
         return Place(head.sha, False, why)
     return _find_proposed(api, release, target, sent) if target.pull_request else None

@@ -11,6 +11,7 @@ from rdpt_ray.errors import PublishError
 from rdpt_ray.method.summary import Summary
 from rdpt_ray.publish.dataset_card import dataset_card
 from rdpt_ray.publish.facts import RunFacts
+from rdpt_ray.publish.fence import SCHEDULE, round_of
 from rdpt_ray.publish.figure_files import figure_files
 from rdpt_ray.publish.licenses import license_warnings
 from rdpt_ray.publish.public_names import public_manifest
@@ -19,19 +20,23 @@ from rdpt_ray.publish.release_tables import Tables, write_tables
 from rdpt_ray.publish.untrusted import shorten
 from rdpt_ray.publish_config import PublishConfig
 from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.leases import Lease
 from rdpt_ray.storage.runs import MANIFEST, REPORT, canonical_json, read_manifest
 
 _CLOCKS = (MANIFEST, REPORT)
 """Files with clocks and timings in them, which differ although the dataset is the same."""
 
 
-def make_release(run: Root, folder: Path, publish: PublishConfig) -> Release:
+def make_release(
+    run: Root, folder: Path, publish: PublishConfig, lease: Lease | None = None
+) -> Release:
     """Write a run's dataset below a folder: the same run and config give the same release_id.
 
     Args:
         run: The run's own folder.
         folder: Empty, or not there.
         publish: What the dataset is to hold.
+        lease: Of the round of a schedule that makes it; its number is no part of the release_id.
 
     Raises:
         StoreError: if the run is not finished, or its tables are damaged.
@@ -54,7 +59,7 @@ def make_release(run: Root, folder: Path, publish: PublishConfig) -> Release:
         target.write_bytes(content)
     if not publish.allow_secrets:
         screen.refuse_secrets()
-    return _finished(folder, manifest, tables)
+    return _finished(folder, manifest, tables, lease)
 
 
 def _texts(run: Root, manifest: Mapping[str, Any], publish: PublishConfig) -> dict[str, bytes]:
@@ -74,7 +79,9 @@ def _sizes(folder: Path, tables: Tables) -> dict[str, int]:
     }
 
 
-def _finished(folder: Path, manifest: Mapping[str, Any], tables: Tables) -> Release:
+def _finished(
+    folder: Path, manifest: Mapping[str, Any], tables: Tables, lease: Lease | None
+) -> Release:
     """Add the file that says what is there."""
     names = sorted(path for path in folder.rglob("*") if path.is_file())
     files = [_file(path, path.relative_to(folder).as_posix()) for path in names]
@@ -88,6 +95,8 @@ def _finished(folder: Path, manifest: Mapping[str, Any], tables: Tables) -> Rele
         "rows": num_rows,
         "rdpt_ray": __version__,
     }
+    if lease is not None:
+        record[SCHEDULE] = round_of(lease)
     text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False)
     (folder / RELEASE).write_text(f"{text}\n", encoding="utf-8")
     files = sorted([*files, _file(folder / RELEASE, RELEASE)], key=lambda file: file.path)

@@ -111,10 +111,11 @@ def content_of(release):
     return {file.path: (release.folder / file.path).read_bytes() for file in release.files}
 
 
-def publish(release, *, patience=HASTY, name=NAME, said=None, **target):
+def publish(release, *, patience=HASTY, name=NAME, said=None, lease=None, **target):
     """Publish to the hub that the client is turned to; what is told is written to `said`."""
     console = Console(file=said if said is not None else io.StringIO(), width=1000)
-    return publish_to_hub(release, HubTarget(name, **target), console, patience=patience)
+    place = HubTarget(name, **target)
+    return publish_to_hub(release, place, console, patience=patience, lease=lease)
 
 
 def shown(hub, revision="main", name=NAME):
