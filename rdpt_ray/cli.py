@@ -194,13 +194,15 @@ def publish(
 ) -> None:
     """Publish a finished run as a dataset with its card and report, as one commit.
 
-    Where the same release is already, nothing is written. The run's own config says what is not said here.
-    A token for the Hub is taken from HF_TOKEN or from `hf auth login`.
+    Where the same release is already, nothing is written. The run's own config says what is not said here;
+    if it has a `schedule`, this is a round of it. A token for the Hub is taken from HF_TOKEN or from
+    `hf auth login`.
     """
     from rdpt_ray.config import apply_override, parse_config
     from rdpt_ray.publish.publishing import publish_run
+    from rdpt_ray.publish.rounds import schedule_round
     from rdpt_ray.storage.files import open_root
-    from rdpt_ray.storage.runs import read_manifest
+    from rdpt_ray.storage.runs import open_run, read_manifest
 
     root = open_root(run)
     tree = read_manifest(root)["config"]
@@ -209,7 +211,9 @@ def publish(
     if to is not None:
         tree["publish"] = {**(tree.get("publish") or {}), "to": to}
     config = parse_config(tree, where=f"publish {run}")
-    published = publish_run(root, config.publish, Console(stderr=True))
+    store, console = open_run(run)[0] if config.schedule else root, Console(stderr=True)
+    with schedule_round(config, store, console) as lease:
+        published = publish_run(root, config.publish, console, lease)
     typer.echo(f"{published.url}\n{published.why}", err=as_json)
     if as_json:
         typer.echo(json.dumps(asdict(published), sort_keys=True))

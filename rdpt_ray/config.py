@@ -27,8 +27,10 @@ from rdpt_ray.input_config import InputConfig
 from rdpt_ray.method.divergence import DIVERGENCES
 from rdpt_ray.method.sentences import splitter_named
 from rdpt_ray.model_config import ModelConfig, Section
+from rdpt_ray.plan_config import PlanConfig
 from rdpt_ray.publish_config import PublishConfig
 from rdpt_ray.sample_config import EvaluateConfig, SampleConfig
+from rdpt_ray.schedule_config import ScheduleConfig
 from rdpt_ray.selection_config import (
     SelectionConfig,
     VerifyConfig,
@@ -137,6 +139,8 @@ class CurateConfig(Section):
     """URI of the store: a local folder, s3://, gs:// or any fsspec file system."""
     report: ReportConfig = ReportConfig()
     publish: PublishConfig = PublishConfig()
+    schedule: ScheduleConfig | None = None
+    """None: jobs may overlap; drivers of one store share the work."""
     verify: VerifyConfig | None = None
     """None: only what the input says of an answer counts."""
     sample: SampleConfig | None = None

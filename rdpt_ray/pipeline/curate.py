@@ -40,7 +40,9 @@ from rdpt_ray.pipeline.select import Selection, differences, select, within_budg
 from rdpt_ray.pipeline.session import AtWork
 from rdpt_ray.pipeline.verify import Verification, verify_answers
 from rdpt_ray.publish.facts import BetaFacts, ModelFacts, VerifyFacts
+from rdpt_ray.publish.rounds import schedule_round
 from rdpt_ray.selection_config import FiltersConfig
+from rdpt_ray.storage.files import open_root
 
 
 def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> Run:
@@ -58,10 +60,18 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
     Raises:
         RdptError: whatever is wrong with the config, the input, a model, the store or the cluster, before
             anything is scored wherever it can be known by then.
+        LeaseError: if another round of the config's schedule is at work, or has taken over.
     """
-    job = open_job(config, kind)
-    if job.is_finished:
-        return publish(found_finished(job), job, console)
+    # Before the input is listed: a round that took the lease later has seen no older input.
+    with schedule_round(config, open_root(config.store), console) as lease:
+        job = open_job(config, kind)
+        run = found_finished(job) if job.is_finished else _run(job, console)
+        return publish(run, job, console, lease)
+
+
+def _run(job: Job, console: Console) -> Run:
+    """Do what is left of a job, up to its manifest."""
+    config, kind = job.config, job.kind
     check_job(job)
     console.print(
         f"run {job.run_id}: {shown(job.files)}, by {', '.join(job.models)}",
@@ -92,7 +102,7 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
         precision = check_precision(parts, _precision(job, selection.thresholds, session), console)
         summary = _select(buckets, within_budget(buckets, selection), session)
         check_outcome(job, summary)
-        run = finish(
+        return finish(
             job,
             session,
             Findings(
@@ -105,7 +115,6 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
                 damaged=damaged,
             ),
         )
-    return publish(run, job, console)
 
 
 def check_cluster(job: Job, console: Console) -> None:

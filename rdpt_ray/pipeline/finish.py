@@ -27,6 +27,7 @@ from rdpt_ray.publish.release import Published
 from rdpt_ray.publish.report import render_report
 from rdpt_ray.publish.viewer_traces import sample_traces
 from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.leases import Lease
 from rdpt_ray.storage.runs import MANIFEST, REPORT, read_json, write_json
 from rdpt_ray.storage.sessions import sessions_of
 
@@ -41,6 +42,8 @@ class Run:
     facts: RunFacts
     published: Published | None = None
     """None: the config does not say where to."""
+    round: int | None = None
+    """Which round of a schedule has seen to it; None: it was none."""
 
     def to_json(self) -> dict[str, Any]:
         """The object that `--json` prints (docs/data.md)."""
@@ -58,6 +61,7 @@ class Run:
             "scored": {model.role: model.scored for model in self.facts.models},
             "reused": {model.role: model.reused for model in self.facts.models},
             "published": None if self.published is None else asdict(self.published),
+            "round": self.round,
             "started": 1 if sessions is None else sessions.started,
             "read_again": 0 if sessions is None else sessions.read_again,
         }
@@ -138,11 +142,12 @@ def _rounding(job: Job) -> str | None:
     return "; ".join(inexact) or None
 
 
-def publish(run: Run, job: Job, console: Console) -> Run:
+def publish(run: Run, job: Job, console: Console, lease: Lease | None = None) -> Run:
     """Publish a complete run, if its config says where to; a release that is there already is left alone."""
+    run = replace(run, round=lease.number if lease else None)
     if job.config.publish.to is None:
         return run
-    published = publish_run(job.store.inside(job.folder), job.config.publish, console)
+    published = publish_run(job.store.inside(job.folder), job.config.publish, console, lease)
     console.print(f"published: {published.url}: {published.why}", highlight=False, markup=False)
     return replace(run, published=published)
 
