@@ -1,7 +1,7 @@
 """`rdpt curate` for `ray job submit -- python jobs/curate.py --config URI [key.sub=value ...]`."""
 
 from rdpt_ray.cli import curate
-from rdpt_ray.cli_options import job_app, run_app
+from rdpt_ray.cli_options import run_job
 
 if __name__ == "__main__":
-    run_app(job_app(curate))
+    run_job(curate, __file__)

@@ -1,7 +1,7 @@
 """`rdpt loop` for `ray job submit -- python jobs/loop.py --config URI [key.sub=value ...]`."""
 
 from rdpt_ray.cli_experiment import loop
-from rdpt_ray.cli_options import job_app, run_app
+from rdpt_ray.cli_options import run_job
 
 if __name__ == "__main__":
-    run_app(job_app(loop))
+    run_job(loop, __file__)

@@ -4,6 +4,7 @@ Heavy rooms are imported inside the commands, so that `rdpt --help` answers at o
 """
 
 import json
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -255,4 +256,4 @@ def _number(text: str) -> float:
 
 def main() -> None:
     """Entry point of `rdpt`."""
-    run_app(app)
+    run_app(app, as_json="--json" in sys.argv)

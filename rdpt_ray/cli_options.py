@@ -22,6 +22,7 @@ OverridesArgument = Annotated[
 RunArgument = Annotated[
     str, typer.Argument(help="A finished run's folder, as `rdpt curate` printed it.")
 ]
+RunOption = Annotated[str, typer.Option(help="A finished run's folder: STORE/runs/RUN, any URI.")]
 FailAboveOption = Annotated[
     str | None,
     typer.Option(
@@ -32,6 +33,9 @@ FailAboveOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
 ]
+
+SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Where Ray tells a driver that was submitted its runtime_env and metadata, as JSON."""
 
 
 def load(config: str, overrides: list[str] | None) -> "CurateConfig":
@@ -46,16 +50,32 @@ def load(config: str, overrides: list[str] | None) -> "CurateConfig":
     return load_config(config, overrides)
 
 
-def job_app(command: Callable[..., None]) -> typer.Typer:
-    """The command line of a file in `jobs/`: a subcommand, its config an option, its outcome in JSON.
+def run_job(command: Callable[..., None], script: str) -> None:
+    """Be a file of `jobs/`: a subcommand whose first argument is an option, and whose outcome is JSON.
 
     Args:
-        command: A subcommand that takes `config`, and `as_json`.
+        command: A subcommand that takes `config` or `run` first, and `as_json`.
+        script: The file.
+    """
+    # Python looks for modules beside a script first, and Ray tells its workers to: `trace` would be this
+    # folder's, and not the standard library's.
+    beside = os.path.dirname(os.path.abspath(script))
+    sys.path[:] = [each for each in sys.path if os.path.abspath(each or ".") != beside]
+    run_app(job_app(command), as_json=True)
+
+
+def job_app(command: Callable[..., None]) -> typer.Typer:
+    """The command line of a file in `jobs/`.
+
+    Args:
+        command: As for `run_job`.
     """
     signature = inspect.signature(command)
     taken = dict(signature.parameters)
     del taken["as_json"]
-    taken["config"] = taken["config"].replace(annotation=ConfigOption)
+    for name, option in (("config", ConfigOption), ("run", RunOption)):
+        if name in taken:
+            taken[name] = taken[name].replace(annotation=option)
 
     def job(**arguments: Any) -> None:
         command(**arguments, as_json=True)
@@ -68,9 +88,18 @@ def job_app(command: Callable[..., None]) -> typer.Typer:
     return app
 
 
-def run_app(command: typer.Typer) -> None:
-    """Run a command line: errors made for users are shown as text, anything else as the traceback it is."""
+def run_app(command: typer.Typer, *, as_json: bool = False) -> None:
+    """Run a command line: errors made for users are shown as text, anything else as the traceback it is.
+
+    Args:
+        command: What to run.
+        as_json: Whether such an error is the last line of stdout too, as an object.
+    """
     try:
+        if told := os.environ.get(SUBMITTED):
+            from rdpt_ray.pipeline.submission import refuse_shown_secrets
+
+            refuse_shown_secrets(told, sys.argv)
         command()
     except RdptError as error:
         Console(stderr=True).print(
@@ -80,6 +109,11 @@ def run_app(command: typer.Typer) -> None:
             highlight=False,
             soft_wrap=True,  # a path must stay whole in a log
         )
+        if as_json:
+            import json
+
+            told = {"error": type(error).__name__, "exit_code": error.exit_code}
+            typer.echo(json.dumps({**told, "message": str(error)}))
         sys.exit(error.exit_code)
 
 
