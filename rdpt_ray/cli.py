@@ -23,6 +23,7 @@ from rdpt_ray.cli_options import (
     run_app,
     show,
 )
+from rdpt_ray.cli_status import status_app
 from rdpt_ray.cli_store import store_app
 from rdpt_ray.errors import ConfigError
 from rdpt_ray.method.summary import Summary
@@ -38,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(experiment_app)
+app.add_typer(status_app)
 app.add_typer(store_app)
 
 

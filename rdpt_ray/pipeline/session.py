@@ -14,10 +14,12 @@ from copy import deepcopy
 from types import FrameType
 from typing import Any
 
+from ray.exceptions import RayError
 from rich.console import Console
 
-from rdpt_ray.errors import Interrupted, StoreError
+from rdpt_ray.errors import Interrupted, RdptError, StoreError
 from rdpt_ray.pipeline import metrics
+from rdpt_ray.pipeline.cluster import error_within
 from rdpt_ray.pipeline.progress import Advance, Pace, stage
 from rdpt_ray.pipeline.score import ScoredPart
 from rdpt_ray.plan_config import PlanConfig
@@ -27,6 +29,9 @@ from rdpt_ray.storage.run_contents import COSTS
 from rdpt_ray.storage.sessions import BEAT_S, Session, new_session, session_name, write_session
 
 AGAIN = "run the same command again to continue"
+
+MAX_ERROR = 1000
+"""Characters of an error that a record holds."""
 
 
 class AtWork:
@@ -253,11 +258,18 @@ def at_work(
     except Interrupted:
         session.record.ended = "interrupted"
         raise
-    except BaseException:
-        session.record.ended = "failed"
+    except BaseException as error:
+        session.record.ended, session.record.error = "failed", _said(error)
         raise
     finally:
         session.end()
+
+
+def _said(error: BaseException) -> str:
+    """An error as a record tells it: the text of one that is made for users, of any other only its kind."""
+    ours = error_within(error) if isinstance(error, RayError) else error
+    kind = type(ours or error).__name__
+    return f"{kind}: {ours}"[:MAX_ERROR] if isinstance(ours, RdptError) else kind
 
 
 @contextmanager

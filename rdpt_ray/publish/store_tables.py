@@ -23,7 +23,15 @@ MAX_FILES = 20
 MAX_VALUE = 600
 """Columns of one text; `--json` has all of it."""
 
-_STYLES = {"finished": "green", "live": "cyan", "unfinished": "yellow", "damaged": "red"}
+_STYLES = {
+    "finished": "green",
+    "live": "cyan",
+    "running": "cyan",
+    "unfinished": "yellow",
+    "waiting": "yellow",
+    "dead": "red",
+    "damaged": "red",
+}
 
 
 def print_contents(console: Console, contents: Contents) -> None:

@@ -9,6 +9,7 @@ finished. A maker that was wrongly given up does no harm: it commits the same sc
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -60,6 +61,18 @@ def read_attempts(root: Root, model_key: str, part_key: str) -> list[tuple[str, 
     names = root.names(attempts_folder(model_key), [f"{part_key}-"])
     found = root.read_many(names)  # one that is released meanwhile is left out
     return [(name, _attempt(found[name])) for name in names if name in found]
+
+
+def holders(root: Root, model_key: str) -> Counter[str]:
+    """Session file -> how many parts its actors have in hand under a model.
+
+    Raises:
+        StoreError: if they cannot be read.
+    """
+    names = root.names(attempts_folder(model_key))
+    newest = {name.rpartition("-")[0]: name for name in names}  # the highest number holds the part
+    found = root.read_many(newest.values())
+    return Counter(_attempt(content).session for content in found.values())
 
 
 def _attempt(content: bytes) -> Attempt:

@@ -46,6 +46,8 @@ class Session:
     beat: int = 0
     ended: Ending | None = None
     """None: at work, or killed."""
+    error: str | None = None
+    """Why it failed."""
     leaving: bool = False
     """Whether it finishes what is in flight and begins nothing new."""
     progress: dict[str, Any] = field(default_factory=dict)
@@ -134,16 +136,19 @@ class Watch:
         return True
 
 
-def live_sessions(root: Root, names: Iterable[str] | None = None) -> list[str]:
-    """The files of all sessions that live. Takes up to `LEASE_S`, if one on another host has died.
+def live_sessions(
+    root: Root, names: Iterable[str] | None = None, lease_s: float = LEASE_S
+) -> list[str]:
+    """The files of all sessions that live. Takes up to `lease_s`, if one on another host has died.
 
     Args:
         root: The store.
         names: Session files to look at; None: all of the store.
+        lease_s: How long a beat may stand still, in seconds.
     """
     left = list(_all_sessions(root) if names is None else names)
     first = {name: read_session(root, name).beat for name in left}
-    watch = Watch(root)
+    watch = Watch(root, lease_s)
     live: list[str] = []
     while True:
         left = [name for name in left if not watch.is_over(name)]

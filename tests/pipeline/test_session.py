@@ -3,14 +3,18 @@
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
+from ray.exceptions import RayTaskError
 from rich.console import Console
 
-from rdpt_ray.errors import Interrupted
+from rdpt_ray.errors import Interrupted, StoreError
 from rdpt_ray.pipeline.account import account, numerics_of
 from rdpt_ray.pipeline.score import ScoredPart
-from rdpt_ray.pipeline.session import AtWork, at_work, interruptible
+from rdpt_ray.pipeline.session import MAX_ERROR, AtWork, at_work, interruptible
+from rdpt_ray.plan_config import PlanConfig
+from rdpt_ray.storage.costs import cost_of
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.sessions import new_session, read_session, sessions_of
 
@@ -58,6 +62,55 @@ def test_a_session_says_how_it_ended(root, error, ended):
         if error is not None:
             raise error
     assert read_session(root, session.file).ended == ended
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (StoreError("a.parquet: " + 2000 * "x"), "StoreError: a.parquet: xxx"),
+        (ValueError("a secret, perhaps"), "ValueError"),
+        (
+            RayTaskError("f", "ray::f()\nrdpt_ray.errors.ModelError: no weights", None),
+            "ModelError: no weights",
+        ),
+    ],
+)
+def test_a_session_says_why_it_failed(root, error, told):
+    with (
+        suppress(StoreError, ValueError, RayTaskError),
+        at_work(root, "run", "a", QUIET, drain_s=1) as session,
+    ):
+        raise error
+    found = read_session(root, session.file).error
+    assert found.startswith(told)
+    assert len(found) <= MAX_ERROR
+    assert "secret" not in found
+
+
+def test_a_record_says_how_fast_it_goes_and_what_it_cost(root):
+    models = {"teacher": {"key": "t-1", "model": "org/teacher", "all": True}}
+    plan = PlanConfig(price_per_hour={"CPU": 36.0, "H100": 3600.0}, currency="EUR")
+    with at_work(root, "run", "a", QUIET, drain_s=1, models=models, plan=plan) as session:
+        assert read_session(root, session.file).models == models
+        with session.stage("score teacher", 30, role="teacher") as advance:
+            for _ in range(2):
+                time.sleep(0.2)
+                done = replace(part(10), actor_s=4.0, busy_s=3.0, on="H100", num_on=0.5)
+                session.count("teacher", "t-1", done)
+                advance(10, "")
+            session._write()
+            told = read_session(root, session.file).progress
+        session.done_with("teacher")
+    assert (told["stage"], told["role"], told["done"]) == ("score teacher", "teacher", 20)
+    assert told["per_s"] > 0
+    assert told["eta_s"] == pytest.approx(10 / told["per_s"], rel=0.05)
+    assert told["tokens_per_s"] == pytest.approx(100 * told["per_s"], rel=0.05)
+    (record,) = sessions_of(root, "run")
+    counts = record.counts["teacher"]
+    assert (counts["actor_s"], counts["busy_s"], counts["spent_s"]) == (8.0, 6.0, {"H100": 4.0})
+    assert cost_of(counts, record.prices) == pytest.approx(4.0)
+    assert record.prices["currency"] == "EUR"
+    assert record.models["teacher"] == {**models["teacher"], "done": True}
 
 
 def test_stages_leave_their_times_and_how_far_they_are(root):
