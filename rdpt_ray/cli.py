@@ -20,6 +20,7 @@ from rdpt_ray.cli_options import (
     OverridesArgument,
     RunArgument,
     load,
+    outcome_console,
     run_app,
     show,
 )
@@ -27,6 +28,7 @@ from rdpt_ray.cli_status import status_app
 from rdpt_ray.cli_store import store_app
 from rdpt_ray.errors import ConfigError
 from rdpt_ray.method.summary import Summary
+from rdpt_ray.pipeline.logs import job_console
 
 if TYPE_CHECKING:
     from rdpt_ray.pipeline.lineage import Kind
@@ -90,7 +92,7 @@ def ingest(
         return
     from rdpt_ray.pipeline.stages import ingest_only
 
-    show(ingest_only(loaded, Console(stderr=True)), as_json=as_json)
+    show(ingest_only(loaded, job_console()), as_json=as_json)
 
 
 @app.command()
@@ -117,7 +119,7 @@ def score(
     loaded = load(config, overrides)
     from rdpt_ray.pipeline.stages import score_only
 
-    show(score_only(loaded, Console(stderr=True)), as_json=as_json)
+    show(score_only(loaded, job_console()), as_json=as_json)
 
 
 @app.command()
@@ -214,7 +216,7 @@ def publish(
     if to is not None:
         tree["publish"] = {**(tree.get("publish") or {}), "to": to}
     config = parse_config(tree, where=f"publish {run}")
-    store, console = open_run(run)[0] if config.schedule else root, Console(stderr=True)
+    store, console = open_run(run)[0] if config.schedule else root, job_console()
     with schedule_round(config, store, console) as lease:
         published = publish_run(root, config.publish, console, lease)
     typer.echo(f"{published.url}\n{published.why}", err=as_json)
@@ -243,8 +245,8 @@ def _run_job(
     from rdpt_ray.pipeline.curate import curate as run_curate
     from rdpt_ray.publish.terminal import print_outcome
 
-    run = run_curate(loaded, Console(stderr=True), kind=kind)
-    print_outcome(Console(stderr=as_json), run.summary, run.facts, run.report)
+    run = run_curate(loaded, job_console(), kind=kind)
+    print_outcome(outcome_console(as_json), run.summary, run.facts, run.report)
     if as_json:
         typer.echo(json.dumps(run.to_json(), sort_keys=True))
 

@@ -6,9 +6,16 @@ All read the same config as `rdpt curate`, each its own section.
 import json
 
 import typer
-from rich.console import Console
 
-from rdpt_ray.cli_options import ConfigArgument, JsonOption, OverridesArgument, load, show
+from rdpt_ray.cli_options import (
+    ConfigArgument,
+    JsonOption,
+    OverridesArgument,
+    load,
+    outcome_console,
+    show,
+)
+from rdpt_ray.pipeline.logs import job_console
 
 experiment_app = typer.Typer()
 
@@ -29,7 +36,7 @@ def sample(
     ask = loaded.sample
     if ask is None:
         raise ConfigError("sample: this section is needed to sample (docs/sampling.md)")
-    run = run_sample(loaded, Console(stderr=True), ask=ask, role=ask.role, to=ask.to)
+    run = run_sample(loaded, job_console(), ask=ask, role=ask.role, to=ask.to)
     show(run.to_json(), as_json=as_json)
 
 
@@ -41,7 +48,7 @@ def distill(
     loaded = load(config, overrides)
     from rdpt_ray.pipeline.distill import distill as run_distill
 
-    show(run_distill(loaded, Console(stderr=True)).to_json(), as_json=as_json)
+    show(run_distill(loaded, job_console()).to_json(), as_json=as_json)
 
 
 @experiment_app.command()
@@ -53,9 +60,9 @@ def evaluate(
     from rdpt_ray.pipeline.evaluate import evaluate as run_evaluate
     from rdpt_ray.publish.accuracy_table import accuracy_table
 
-    found = run_evaluate(loaded, Console(stderr=True))
+    found = run_evaluate(loaded, job_console())
     rows = [(each.role, each.accuracy, each.unknown, each.cut) for each in found]
-    Console(stderr=as_json).print(accuracy_table(rows))
+    outcome_console(as_json).print(accuracy_table(rows))
     if as_json:
         typer.echo(json.dumps({each.role: each.to_json() for each in found}, sort_keys=True))
 
@@ -73,7 +80,7 @@ def loop(
     from rdpt_ray.pipeline.loop import loop as run_loop
     from rdpt_ray.publish.loop_report import print_loop
 
-    found = run_loop(loaded, Console(stderr=True))
-    print_loop(Console(stderr=as_json), found.facts, found.report)
+    found = run_loop(loaded, job_console())
+    print_loop(outcome_console(as_json), found.facts, found.report)
     if as_json:
         typer.echo(json.dumps(found.to_json(), sort_keys=True))

@@ -102,13 +102,7 @@ def run_app(command: typer.Typer, *, as_json: bool = False) -> None:
             refuse_shown_secrets(told, sys.argv)
         command()
     except RdptError as error:
-        Console(stderr=True).print(
-            f"{type(error).__name__}: {error}",
-            style="red",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,  # a path must stay whole in a log
-        )
+        _print_error(error)
         if as_json:
             import json
 
@@ -117,11 +111,38 @@ def run_app(command: typer.Typer, *, as_json: bool = False) -> None:
         sys.exit(error.exit_code)
 
 
+def _print_error(error: RdptError) -> None:
+    import logging
+
+    from rdpt_ray.pipeline.logs import start_log, tell, wants_json
+
+    kind = type(error).__name__
+    if wants_json():
+        start_log()
+        tell(f"{kind}: {error}", logging.ERROR, error=kind, exit_code=error.exit_code)
+        return
+    Console(stderr=True).print(
+        f"{kind}: {error}",
+        style="red",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,  # a path must stay whole in a log
+    )
+
+
+def outcome_console(as_json: bool) -> Console:
+    """Where an outcome is shown to people: beside the JSON object on stderr, unless that is a log of JSON."""
+    from rdpt_ray.pipeline.logs import wants_json
+
+    return Console(stderr=True, quiet=wants_json()) if as_json else Console()
+
+
 def show(counts: dict[str, Any], *, as_json: bool) -> None:
     """What a stage came to: a line each, and as one JSON object."""
     import json
 
+    console = outcome_console(as_json)
     for name, value in counts.items():
-        typer.echo(f"{name}: {value}", err=as_json)
+        console.print(f"{name}: {value}", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         typer.echo(json.dumps(counts, sort_keys=True))

@@ -10,6 +10,7 @@ import ray
 
 from rdpt_ray.model_config import PoolConfig
 from rdpt_ray.pipeline import metrics
+from rdpt_ray.pipeline.logs import start_log, tell
 from rdpt_ray.pipeline.nodes import CPU, accelerator_of
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class PartReport:
             duty: The actor's.
             pool: As configured.
         """
+        start_log()
         self._duty = duty
         self._on = accelerator_here() if pool.num_gpus else CPU
         self._num_on = float(pool.num_gpus or pool.num_cpus)
@@ -65,7 +67,20 @@ class PartReport:
             "rdpt_busy_seconds": busy_s,
             "rdpt_part_seconds": part.seconds,
         }
-        metrics.count(values, self._duty.run, self._duty.role, self._duty.stage)
+        duty = self._duty
+        metrics.count(values, duty.run, duty.role, duty.stage)
+        tell(
+            "part committed",
+            run=duty.run,
+            session=duty.session.rpartition("/")[2].removesuffix(".json"),
+            stage=duty.stage,
+            role=duty.role,
+            part=part.key,
+            traces=part.num_scored,
+            errors=part.num_errors,
+            tokens=part.num_tokens,
+            seconds=round(part.seconds, 3),
+        )
         return part
 
 

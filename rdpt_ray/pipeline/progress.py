@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from rdpt_ray.pipeline.logs import tell, wants_json
 from rdpt_ray.publish.findings_cost import duration
 
 LOG_INTERVAL_S = 10.0
@@ -126,7 +127,11 @@ def _lines(console: Console, title: str, total: int) -> Iterator[Advance]:
     pace, shown = Pace(total), 0.0
 
     def say(told: str) -> None:
-        console.print(f"{title}: {told}", highlight=False, markup=False, soft_wrap=True)
+        if wants_json() and not console.quiet:
+            facts = {"done": pace.done, "total": total, "eta_s": pace.eta_s, "per_s": pace.per_s}
+            tell(f"{title}: {told}", **facts)
+        else:
+            console.print(f"{title}: {told}", highlight=False, markup=False, soft_wrap=True)
 
     say(f"0/{total}")
 

@@ -20,6 +20,7 @@ from rich.console import Console
 from rdpt_ray.errors import Interrupted, RdptError, StoreError
 from rdpt_ray.pipeline import metrics
 from rdpt_ray.pipeline.cluster import error_within
+from rdpt_ray.pipeline.logs import about
 from rdpt_ray.pipeline.progress import Advance, Pace, stage
 from rdpt_ray.pipeline.score import ScoredPart
 from rdpt_ray.plan_config import PlanConfig
@@ -73,7 +74,11 @@ class AtWork:
             if role:
                 self.record.progress["role"] = role
         self._show()
-        with self.timed(title), stage(self.console, title, total) as advance:
+        with (
+            about(stage=self._stage, **({"role": role} if role else {})),
+            self.timed(title),
+            stage(self.console, title, total) as advance,
+        ):
 
             def counted(count: int, remark: str) -> None:
                 with self._lock:
@@ -252,7 +257,7 @@ def at_work(
     session = AtWork(store, record, console, drain_s)
     session.begin()
     try:
-        with _signals(session):
+        with _signals(session), about(run=run, session=name):
             yield session
         session.record.ended = "finished"
     except Interrupted:
