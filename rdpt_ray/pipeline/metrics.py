@@ -32,7 +32,7 @@ GAUGES = {
     "rdpt_tokens_per_second": "Tokens per second of all actors together, over the last ten minutes.",
     "rdpt_busy_share": "Share of the actors' time in which the model read or wrote: the GPU share of a pool.",
     "rdpt_quarantined": "Rows that ingestion set aside, and traces that a model could not read.",
-    "rdpt_cost": "What the role's actors cost so far, over all starts, where plan.price_per_hour has prices.",
+    "rdpt_cost": "What the role's actors cost in this start so far, where plan.price_per_hour has prices.",
 }
 """By the driver."""
 

@@ -88,8 +88,6 @@ class AtWork:
                 advance(count, remark)
 
             yield counted
-        ended = {"rdpt_tokens_per_second": 0.0, "rdpt_eta_seconds": 0.0}
-        metrics.show(ended, self.record.run, role, self._stage)
 
     def done_with(self, role: str) -> None:
         """A model has read, or written, all that this run asks of it."""
@@ -183,6 +181,7 @@ class AtWork:
         while not self._stop.is_set():
             self._wake.wait(BEAT_S)
             self._wake.clear()
+            self._show()
             try:
                 self._write()
             except StoreError:
@@ -206,23 +205,31 @@ class AtWork:
         }
 
     def _show(self) -> None:
-        """Say to Prometheus how far the stage is."""
+        """Say to Prometheus how far the stage is; Ray drops what was not said again for 20 s."""
         with self._lock:
-            counts = self.record.counts
-            role, pace = counts.get(self._role, {}), self._pace
+            run, role, stage, pace = self.record.run, self._role, self._stage, self._pace
+            speed = self._tokens.per_s if role else None
+            costs = {
+                each: _cost(counts, self.record) for each, counts in self.record.counts.items()
+            }
+            errors = sum(counts["errors"] for counts in self.record.counts.values())
+        if stage:
             values = {
                 "rdpt_done": pace.done,
                 "rdpt_queue": pace.total - pace.done,
                 "rdpt_eta_seconds": pace.eta_s,
-                "rdpt_tokens_per_second": self._tokens.per_s,
-                "rdpt_cost": cost_of(role, self.record.prices),
+                "rdpt_tokens_per_second": speed,
             }
-            if role.get("actor_s"):
-                values["rdpt_busy_share"] = role["busy_s"] / role["actor_s"]
-            errors = sum(each["errors"] for each in counts.values())
-        run = self.record.run
-        metrics.show(values, run, self._role, self._stage)
+            metrics.show(values, run, role, stage)
+        for each, values in costs.items():
+            metrics.show(values, run, each)
         metrics.show({"rdpt_quarantined": self.num_set_aside + errors}, run)
+
+
+def _cost(counts: Mapping[str, Any], record: Session) -> dict[str, float | None]:
+    """Of a role so far: what it cost, and how busy its models were."""
+    share = counts["busy_s"] / counts["actor_s"] if counts["actor_s"] else None
+    return {"rdpt_cost": cost_of(counts, record.prices), "rdpt_busy_share": share}
 
 
 @contextmanager
