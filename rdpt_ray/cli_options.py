@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from rdpt_ray.errors import RdptError
+from rdpt_ray.pipeline.submission import SUBMITTED, refuse_shown_secrets
 
 if TYPE_CHECKING:
     from rdpt_ray.config import CurateConfig
@@ -33,9 +34,6 @@ FailAboveOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")
 ]
-
-SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-"""Where Ray tells a driver that was submitted its runtime_env and metadata, as JSON."""
 
 
 def load(config: str, overrides: list[str] | None) -> "CurateConfig":
@@ -97,8 +95,6 @@ def run_app(command: typer.Typer, *, as_json: bool = False) -> None:
     """
     try:
         if told := os.environ.get(SUBMITTED):
-            from rdpt_ray.pipeline.submission import refuse_shown_secrets
-
             refuse_shown_secrets(told, sys.argv)
         command()
     except RdptError as error:

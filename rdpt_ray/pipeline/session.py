@@ -23,6 +23,7 @@ from rdpt_ray.pipeline.cluster import error_within
 from rdpt_ray.pipeline.logs import about
 from rdpt_ray.pipeline.progress import Advance, Pace, stage
 from rdpt_ray.pipeline.score import ScoredPart
+from rdpt_ray.pipeline.submission import submission_id
 from rdpt_ray.plan_config import PlanConfig
 from rdpt_ray.storage.costs import cost_of
 from rdpt_ray.storage.files import Root
@@ -258,6 +259,7 @@ def at_work(
         Interrupted: in the block, when the process is asked to end.
     """
     record = new_session(name, run)
+    record.job = submission_id()
     record.models = dict(models or {})
     if plan is not None and plan.price_per_hour:
         record.prices = {"currency": plan.currency, "per_hour": plan.price_per_hour}

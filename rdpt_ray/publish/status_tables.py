@@ -70,6 +70,8 @@ def _stage(driver: DriverStatus) -> str:
 
 def _driver(driver: DriverStatus) -> str:
     told = f"{driver.state}, on {driver.host} since {driver.started_at}"
+    if driver.job is not None:
+        told += f", Ray job {driver.job}"
     if driver.silent_s is not None:
         told += f", last beat {duration(driver.silent_s)} ago"
     return told + (f", {counted(driver.in_hand, 'part')} in hand" if driver.in_hand else "")

@@ -43,6 +43,8 @@ class Session:
     host: str
     started_at: str
     """For people."""
+    job: str | None = None
+    """The submission id of the Ray job that it is, if it was submitted."""
     beat: int = 0
     ended: Ending | None = None
     """None: at work, or killed."""

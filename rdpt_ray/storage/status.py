@@ -38,6 +38,8 @@ class DriverStatus:
     host: str
     started_at: str
     state: Literal["live", "dead"] | Ending
+    job: str | None = None
+    """The submission id of the Ray job that it is, if it was submitted."""
     silent_s: float | None = None
     """Since its last beat, by the clocks of the store and of whoever asks; None if it has ended."""
     stage: str | None = None
@@ -151,6 +153,7 @@ def _driver(session: Record, is_live: bool, age: float | None, in_hand: int) -> 
         host=str(session.get("host")),
         started_at=str(session.get("started_at")),
         state=ended or ("live" if is_live else "dead"),
+        job=session.get("job"),
         silent_s=None if ended else age,
         stage=progress.get("stage"),
         done=progress.get("done") or 0,

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rdpt_ray.cli_options import SUBMITTED
 from rdpt_ray.errors import ConfigError
-from rdpt_ray.pipeline.submission import refuse_shown_secrets
+from rdpt_ray.pipeline.submission import SUBMITTED, refuse_shown_secrets, submission_id
 from tests.publish.finished_run import finished_run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -128,3 +127,13 @@ def test_a_secret_in_the_command_ends_the_job(tmp_path):
 )
 def test_what_is_not_secret_passes(told):
     refuse_shown_secrets(json.dumps(told), COMMAND)
+
+
+def test_a_driver_knows_its_submission(monkeypatch):
+    monkeypatch.delenv(SUBMITTED, raising=False)
+    assert submission_id() is None
+    monkeypatch.setenv(SUBMITTED, json.dumps({"runtime_env": {}, "metadata": {}}))
+    assert submission_id() is None
+    told = {"metadata": {"job_submission_id": "nightly-7", "job_name": "nightly-7"}}
+    monkeypatch.setenv(SUBMITTED, json.dumps(told))
+    assert submission_id() == "nightly-7"

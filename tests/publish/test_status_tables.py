@@ -13,6 +13,7 @@ DRIVER = DriverStatus(
     host="worker-[red]7",
     started_at="2026-11-27T06:00:00+00:00",
     state="live",
+    job="nightly-7",
     silent_s=4.2,
     stage="score teacher",
     done=640,
@@ -58,8 +59,8 @@ def test_a_run_at_work():
     _, words = shown(run)
     assert "demo-1 running" in words
     assert "stage score teacher: 640 of 1,280, ends in 2 min 5 s" in words
-    assert "live, on worker-[red]7 since 2026-11-27T06:00:00+00:00, last beat 4.2 s ago" in words
-    assert "2 parts in hand" in words
+    assert "live, on worker-[red]7 since 2026-11-27T06:00:00+00:00, Ray job nightly-7" in words
+    assert "last beat 4.2 s ago, 2 parts in hand" in words
     assert "student done, 1,280 of 1,280 traces (100 %), 5 tokens" in words
     assert "210,000 tokens, 1,234 tokens/s, model busy 92 %, 1 error, ends in 1 h 1 min" in words
     assert "rows 1,301 read, 21 set aside so far" in words
@@ -68,7 +69,7 @@ def test_a_run_at_work():
 
 
 def test_a_dead_run_says_why_and_how_often_it_was_started():
-    killed = DriverStatus("1", "a", "2026-11-27T05:00:00+00:00", "dead", 90.0)
+    killed = DriverStatus("1", "a", "2026-11-27T05:00:00+00:00", "dead", silent_s=90.0)
     failed = DriverStatus("2", "b", "2026-11-27T06:00:00+00:00", "failed", error="StoreError: full")
     run = RunStatus("demo-1", "dead", started_at=killed.started_at, drivers=[killed, failed])
     text, words = shown(run)
