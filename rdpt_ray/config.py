@@ -147,6 +147,7 @@ class CurateConfig(Section):
     distill: DistillConfig | None = None
     evaluate: EvaluateConfig | None = None
     loop: LoopConfig | None = None
+    plan: PlanConfig = PlanConfig()
     drain_s: float = Field(default=100, ge=0)
     """How long actors may finish the parts in hand when the job is asked to end (SIGTERM), in seconds."""
     fail_above: float | None = None

@@ -113,6 +113,7 @@ def working(job: Job, console: Console) -> AbstractContextManager[AtWork]:
         console,
         drain_s=job.config.drain_s,
         models=models,
+        plan=job.config.plan,
     )
 
 

@@ -128,6 +128,7 @@ def sample(
             console,
             drain_s=config.drain_s,
             models={role: {"key": task.attempts, "model": public_uri(task.identity.model)}},
+            plan=config.plan,
         ) as session,
     ):
         for wait in check_capacity({role: task.model.pool}, connected_cluster()):

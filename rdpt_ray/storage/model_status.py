@@ -21,7 +21,7 @@ class ModelStatus:
     role: str
     model: str | None = None
     key: str | None = None
-    state: Literal["done", "at work", "to come"] = "to come"
+    state: Literal["done", "at work", "begun", "to come"] = "to come"
     done: int | None = None
     """Traces of the run, or responses, that are committed, or need not be read; None: nobody knows."""
     total: int | None = None
@@ -71,6 +71,9 @@ def models_of(root: Root, record: RunRecord, live: Collection[str]) -> list[Mode
             _add_committed(root, model, record.parts, reads_all=told.get("all", True))
         elif stages:
             model.done, model.total = stages[-1].get("done"), stages[-1].get("total")
+        if model.state == "to come" and model.done:
+            is_all = told.get("all", True) and model.done == model.total
+            model.state = "done" if is_all else "begun"
         if model.state == "at work":
             _add_speed(model, stages, reads_all=told.get("all", True))
         models.append(model)

@@ -107,6 +107,9 @@ def test_while_no_model_reads_there_is_nothing_to_wait_for(tmp_path):
     found = only(status_of_runs(root))
     assert found.state == "running"
     assert [model.state for model in found.models] == ["done", "to come"]
+    for place, state in ((0, "begun"), (1, "done")):
+        run.score_part("teacher", TEACHER, *run.parts[place], keep_tokens=False)
+        assert only(status_of_runs(root)).models[1].state == state
 
 
 def test_two_drivers_share_a_run(tmp_path):
