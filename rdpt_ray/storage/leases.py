@@ -94,7 +94,8 @@ class Lease:
         if self._beats.ident is not None:
             self._beats.join()
         self.record.ended = ending
-        self.beat()
+        with suppress(StoreError):  # the next one then waits until this one was silent for long enough
+            self.beat()
 
     def _go_on(self) -> None:
         while not self._stop.wait(self.record.lease_s / BEATS):
