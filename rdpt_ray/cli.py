@@ -97,18 +97,33 @@ def ingest(
 
 @app.command()
 def plan(
-    config: ConfigArgument, overrides: OverridesArgument = None, as_json: JsonOption = False
+    config: ConfigArgument,
+    overrides: OverridesArgument = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Measure a short real run here, and say how long.")
+    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """What every model would have to read, and what the store has already; nothing is scored.
+    """What every model would have to read, how long that takes, what it costs, what the store has already.
 
-    The input is read into the store first, which `curate` does not do again.
+    Reads a sample of the input and the models' configs and tokenizers; nothing is scored, nothing written.
     """
     loaded = load(config, overrides)
-    from rdpt_ray.pipeline.stages import plan_only
+    from rdpt_ray.pipeline.plan import plan_job
+    from rdpt_ray.pipeline.plan_text import console_for, plan_json, print_plan
 
-    found = plan_only(loaded, Console(stderr=True))
+    planned, looked = plan_job(loaded)
+    console = console_for(as_json)
+    print_plan(console, planned)
+    told = plan_json(planned)
+    if calibrate:
+        from rdpt_ray.pipeline.plan_calibrate import calibrate_plan, print_calibration
+
+        calibrated = calibrate_plan(loaded, planned, looked, Console(stderr=True))
+        print_calibration(console, calibrated)
+        told["calibrated"] = [asdict(each) for each in calibrated]
     if as_json:
-        typer.echo(json.dumps(found, sort_keys=True))
+        typer.echo(json.dumps(told, sort_keys=True))
 
 
 @app.command()

@@ -17,6 +17,17 @@ class AcceleratorConfig(Section):
     """Dense peak in float32."""
 
 
+class AssumedConfig(Section):
+    """What the input is taken to hold where it cannot be read; where it can, this is not looked at."""
+
+    prompts: int = Field(ge=1)
+    candidates: float = Field(default=1, ge=1)
+    """Traces of each prompt."""
+    prompt_tokens: int = Field(default=200, ge=1)
+    """With what the chat template puts around them; the same under every model."""
+    response_tokens: int = Field(ge=1)
+
+
 class PlanConfig(Section):
     """`rdpt plan`: what a job will read, how long that takes and what it costs."""
 
@@ -33,14 +44,22 @@ class PlanConfig(Section):
     """Role -> the same for one model, for example as an earlier run reached it."""
     accelerators: dict[str, AcceleratorConfig] = Field(default_factory=dict)
     """More accelerators, or better figures: name -> what it is. They go before the table's."""
-    sample_blocks: int = Field(default=16, ge=1)
+    sample_blocks: int = Field(default=32, ge=1)
     """Files, or row groups of large ones, that are read to estimate the rest."""
-    sample_rows: int = Field(default=256, ge=1)
+    sample_rows: int = Field(default=48, ge=1)
     """Rows of each of them that are read."""
     confidence: float = Field(default=0.95, gt=0, lt=1)
     """Of the intervals."""
     seed: int = Field(default=0, ge=0)
     """Of the choice of blocks."""
+    configs: dict[str, str] = Field(default_factory=dict)
+    """Role -> a folder whose config.json, and tokenizer if it holds one, is looked at where that of the model
+    itself cannot be had: no network, no access yet, weights that are not there yet."""
+    chars_per_token: float = Field(default=3, gt=0)
+    """Taken where no tokenizer can be had."""
+    assume: AssumedConfig | None = None
+    calibrate_s: float = Field(default=20, gt=0)
+    """How long each model reads at least when `--calibrate` measures it, start-up not counted."""
 
     @field_validator("price_per_hour")
     @classmethod

@@ -27,7 +27,7 @@ from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.job import Job, open_job, parts_of, shown, working
 from rdpt_ray.pipeline.lineage import Kind
 from rdpt_ray.pipeline.nodes import connected_cluster
-from rdpt_ray.pipeline.outlook import outlook
+from rdpt_ray.pipeline.outlook import leave_word, outlook
 from rdpt_ray.pipeline.precision import Check, check_precision
 from rdpt_ray.pipeline.progress import Advance
 from rdpt_ray.pipeline.quarantined import Quarantined, check_outcome
@@ -84,6 +84,7 @@ def _run(job: Job, console: Console) -> Run:
         quarantined = Quarantined(job, buckets)
         quarantined.check()
         parts = parts_of(buckets)
+        leave_word(job)
         for each in outlook(job, parts):
             console.print(each.text, highlight=False, markup=False)
         verification = verify_and_screen(job, parts, session)

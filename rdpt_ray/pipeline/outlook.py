@@ -44,8 +44,18 @@ class Outlook:
         return "\n".join([told, *(others if self.parts_to_read else [])])
 
 
+def leave_word(job: Job) -> None:
+    """Say in the store what the keys of a job's models stand for.
+
+    Raises:
+        StoreError: if it cannot be written.
+    """
+    for identity in job.identities.values():
+        write_model_record(job.store, identity.key, asdict(identity))
+
+
 def outlook(job: Job, parts: Sequence[Part]) -> list[Outlook]:
-    """What every model of a job has to read; also leaves word in the store what their keys stand for.
+    """What every model of a job has to read.
 
     Args:
         job: The job.
@@ -54,9 +64,8 @@ def outlook(job: Job, parts: Sequence[Part]) -> list[Outlook]:
     Raises:
         StoreError: if the store cannot be listed, or a record in it is damaged.
     """
-    for identity in job.identities.values():
-        write_model_record(job.store, identity.key, asdict(identity))
     records = read_model_records(job.store)
+    records |= {identity.key: asdict(identity) for identity in job.identities.values()}
     found: list[Outlook] = []
     for role, identity in job.identities.items():
         done = scored_parts(job.store, identity.key, len(parts))

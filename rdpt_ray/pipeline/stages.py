@@ -3,7 +3,6 @@
 They do what `curate` would do first and leave it in the store, so that `curate` goes on from there.
 """
 
-from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -13,7 +12,6 @@ from rdpt_ray.pipeline.cluster import connected
 from rdpt_ray.pipeline.curate import check_cluster, check_job, score_all, verify_and_screen
 from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.job import Job, open_job, parts_of, working
-from rdpt_ray.pipeline.outlook import outlook
 from rdpt_ray.pipeline.quarantined import Quarantined
 from rdpt_ray.pipeline.repair import ingest_soundly
 
@@ -30,33 +28,6 @@ def ingest_only(config: CurateConfig, console: Console) -> dict[str, Any]:
     job = open_job(config, "curate")
     with connected(), working(job, console) as session:
         return _counts(job, ingest_soundly(job, session)[0])
-
-
-def plan_only(config: CurateConfig, console: Console) -> dict[str, Any]:
-    """Read the input into the store, and say what every model would have to read.
-
-    Returns:
-        As `ingest_only`, with `models`: role -> the fields of `Outlook`.
-
-    Raises:
-        RdptError: whatever is wrong with the config, the input, a model or the store.
-    """
-    job = open_job(config, "curate")
-    check_job(job)
-    with connected(), working(job, console) as session:
-        buckets, _ = ingest_soundly(job, session)
-        found = outlook(job, parts_of(buckets))
-    counts = _counts(job, buckets)
-    told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in counts.items())
-    console.print(
-        told,
-        *(each.text for each in found),
-        sep="\n",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
-    return {**counts, "models": {each.role: asdict(each) for each in found}}
 
 
 def score_only(config: CurateConfig, console: Console) -> dict[str, Any]:

@@ -85,14 +85,23 @@ class ModelSize:
         return self.dense + self.active_experts + head
 
 
-def read_config(model: str, revision: str | None = None) -> PretrainedConfig:
+def read_config(
+    model: str, revision: str | None = None, *, is_offline: bool = False
+) -> PretrainedConfig:
     """The config of a model in a local folder or on the Hub; nothing else is read.
+
+    Args:
+        model: Local folder or Hub id.
+        revision: Commit of a Hub model.
+        is_offline: Whether only folders and the Hub's cache on this machine are looked at.
 
     Raises:
         ModelError: if there is none that transformers understands, naming the model.
     """
     try:
-        return AutoConfig.from_pretrained(model, revision=revision, trust_remote_code=False)
+        return AutoConfig.from_pretrained(
+            model, revision=revision, trust_remote_code=False, local_files_only=is_offline
+        )
     except CONFIG_FAULTS as error:
         raise ModelError(f"model {model}: its config.json cannot be read: {error}") from error
 
