@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from rdpt_ray.errors import RdptError
-from rdpt_ray.pipeline.submission import SUBMITTED, refuse_shown_secrets
+from rdpt_ray.pipeline.submitted import SUBMITTED
 
 if TYPE_CHECKING:
     from rdpt_ray.config import CurateConfig
@@ -95,6 +95,8 @@ def run_app(command: typer.Typer, *, as_json: bool = False) -> None:
     """
     try:
         if told := os.environ.get(SUBMITTED):
+            from rdpt_ray.pipeline.submission import refuse_shown_secrets
+
             refuse_shown_secrets(told, sys.argv)
         command()
     except RdptError as error:

@@ -23,7 +23,7 @@ from rdpt_ray.pipeline.cluster import error_within
 from rdpt_ray.pipeline.logs import about
 from rdpt_ray.pipeline.progress import Advance, Pace, stage
 from rdpt_ray.pipeline.score import ScoredPart
-from rdpt_ray.pipeline.submission import submission_id
+from rdpt_ray.pipeline.submitted import submission_id
 from rdpt_ray.plan_config import PlanConfig
 from rdpt_ray.storage.costs import cost_of
 from rdpt_ray.storage.files import Root

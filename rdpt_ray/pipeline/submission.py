@@ -1,7 +1,6 @@
 """What a submitted job shows to everyone who may list jobs; nothing of it may be secret."""
 
 import json
-import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -14,17 +13,6 @@ _NAMES_SECRET = re.compile(
     r"(?:.*_)?(?:TOKEN|SECRET|PASSWORD|PASSPHRASE|(?:API|ACCESS|ACCOUNT|STORAGE|PRIVATE|SECRET)_?KEY)"
 )
 """What secrets are called; not HF_TOKEN_PATH, nor AWS_ACCESS_KEY_ID."""
-
-
-SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-"""Where Ray tells a driver that was submitted its runtime_env and metadata, as JSON."""
-
-
-def submission_id() -> str | None:
-    """The id of the submitted job that this process is the driver of; None where nobody submitted it."""
-    told = json.loads(os.environ.get(SUBMITTED) or "{}")
-    found = (told.get("metadata") or {}).get("job_submission_id")
-    return None if found is None else str(found)
 
 
 def refuse_shown_secrets(job_config: str, arguments: Sequence[str]) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from rdpt_ray.errors import ConfigError
-from rdpt_ray.pipeline.submission import SUBMITTED, refuse_shown_secrets, submission_id
+from rdpt_ray.pipeline.submission import refuse_shown_secrets
+from rdpt_ray.pipeline.submitted import SUBMITTED, submission_id
 from tests.publish.finished_run import finished_run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
