@@ -32,6 +32,9 @@ from rdpt_ray.storage.sessions import BEAT_S, Session, new_session, session_name
 
 AGAIN = "run the same command again to continue"
 
+SHOW_S = 1.0
+"""Gauges are set so often at most: parts may be small."""
+
 MAX_ERROR = 1000
 """Characters of an error that a record holds."""
 
@@ -49,7 +52,7 @@ class AtWork:
         self._can_wait = False
         self._why = f"parts in hand took too long and are not committed; {AGAIN}"
         self._pace, self._tokens = Pace(0), Pace(0)
-        self._stage, self._role = "", ""
+        self._stage, self._role, self._shown = "", "", 0.0
         self.num_set_aside = 0
         """Rows that ingestion could not use."""
         self._beats = threading.Thread(target=self._beat, daemon=True, name="session")
@@ -85,10 +88,12 @@ class AtWork:
                 with self._lock:
                     self.record.progress["done"] += count
                     self._pace.advance(count)
-                self._show()
+                if time.monotonic() - self._shown >= SHOW_S:
+                    self._show()
                 advance(count, remark)
 
             yield counted
+        self._show()
 
     def done_with(self, role: str) -> None:
         """A model has read, or written, all that this run asks of it."""
@@ -208,6 +213,7 @@ class AtWork:
     def _show(self) -> None:
         """Say to Prometheus how far the stage is; Ray drops what was not said again for 20 s."""
         with self._lock:
+            self._shown = time.monotonic()
             run, role, stage, pace = self.record.run, self._role, self._stage, self._pace
             speed = self._tokens.per_s if role else None
             costs = {
