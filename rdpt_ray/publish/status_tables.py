@@ -45,8 +45,9 @@ def _print_finished(console: Console, run: RunStatus) -> None:
 def _print_run(console: Console, run: RunStatus) -> None:
     entry(console, run.run, run.state)
     live = [each for each in run.drivers if each.state == "live"]
+    is_told = any(model.eta_s is not None for model in run.models)  # by what is committed: newer
     for driver in live or run.drivers[-1:]:
-        line(console, "stage", _stage(driver))
+        line(console, "stage", _stage(driver, with_eta=not is_told))
     for driver in (live or run.drivers)[-MAX_DRIVERS:]:
         line(console, "driver", _driver(driver))
         if driver.error:
@@ -61,11 +62,12 @@ def _print_run(console: Console, run: RunStatus) -> None:
     line(console, "next", run.next)
 
 
-def _stage(driver: DriverStatus) -> str:
+def _stage(driver: DriverStatus, *, with_eta: bool) -> str:
     if driver.stage is None:
         return "not begun"
     told = f"{driver.stage}: {driver.done:,} of {driver.total:,}"
-    return told if driver.eta_s is None else f"{told}, ends in {duration(driver.eta_s)}"
+    is_known = with_eta and driver.eta_s is not None
+    return f"{told}, ends in {duration(driver.eta_s)}" if is_known else told
 
 
 def _driver(driver: DriverStatus) -> str:

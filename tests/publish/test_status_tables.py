@@ -1,6 +1,7 @@
 """What `rdpt status` prints: all of it in 80 columns, and nothing of it read as markup."""
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -58,7 +59,7 @@ def test_a_run_at_work():
     )
     _, words = shown(run)
     assert "demo-1 running" in words
-    assert "stage score teacher: 640 of 1,280, ends in 2 min 5 s" in words
+    assert "stage score teacher: 640 of 1,280 driver" in words
     assert "live, on worker-[red]7 since 2026-11-27T06:00:00+00:00, Ray job nightly-7" in words
     assert "last beat 4.2 s ago, 2 parts in hand" in words
     assert "student done, 1,280 of 1,280 traces (100 %), 5 tokens" in words
@@ -66,6 +67,11 @@ def test_a_run_at_work():
     assert "rows 1,301 read, 21 set aside so far" in words
     assert "cost 1.32 USD so far" in words
     assert "next nothing: it goes on by itself" in words
+
+
+def test_a_stage_without_a_model_has_its_own_end():
+    run = RunStatus("demo-1", "running", drivers=[replace(DRIVER, stage="select")])
+    assert "stage select: 640 of 1,280, ends in 2 min 5 s" in shown(run)[1]
 
 
 def test_a_dead_run_says_why_and_how_often_it_was_started():
