@@ -99,4 +99,5 @@ def _model(model: ModelStatus) -> str:
 
 def _print_cost(console: Console, run: RunStatus) -> None:
     if run.cost is not None:
-        line(console, "cost", f"{run.cost:,.2f} {run.currency or ''} so far".rstrip())
+        told = f"{run.cost:,.2f}" if run.cost >= 1 else f"{run.cost:.2g}"
+        line(console, "cost", f"{told} {run.currency or ''}".rstrip())

@@ -65,7 +65,8 @@ def test_a_run_at_work():
     assert "student done, 1,280 of 1,280 traces (100 %), 5 tokens" in words
     assert "210,000 tokens, 1,234 tokens/s, model busy 92 %, 1 error, ends in 1 h 1 min" in words
     assert "rows 1,301 read, 21 set aside so far" in words
-    assert "cost 1.32 USD so far" in words
+    assert "cost 1.32 USD" in words
+    assert "cost 0.0012 USD" in shown(replace(run, cost=0.00123))[1]
     assert "next nothing: it goes on by itself" in words
 
 
