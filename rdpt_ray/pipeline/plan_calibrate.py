@@ -5,14 +5,16 @@ them. That gives two figures for each model: how long the pool takes to start an
 actors read. The job's own parts, shared out over its actors, give the rest.
 """
 
+import os
 import random
 import secrets
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 
+import fsspec
 import pyarrow as pa
 from rich.console import Console
 
@@ -48,6 +50,9 @@ FIRST_TOKENS = 2048
 MOST_OF_JOB = 0.5
 """Share of a small job that is measured: a prediction is not the job itself."""
 
+BUSY = 0.5
+"""Load for each CPU of this machine above which it is said that others work on it."""
+
 DATASET = "calibration"
 
 
@@ -58,6 +63,8 @@ class Calibrated:
     role: Role
     why_not: str | None
     """Why it was not measured; the figures are null then."""
+    load: float = 0.0
+    """Processes that wanted a CPU of this machine in the minute before: the work of others."""
     actors_here: int = 0
     measured_tokens: int = 0
     measured_s: float | None = None
@@ -90,6 +97,7 @@ def calibrate_plan(
     if looked.sample is None:
         raise InputError("--calibrate: there is nothing to measure with: the input cannot be read")
     found: list[Calibrated] = []
+    load = os.getloadavg()[0]
     with connected(), _scratch(config, plan) as store:
         for each in plan.roles:
             model = looked.models[each.role]
@@ -97,7 +105,7 @@ def calibrate_plan(
             if why_not is None:
                 console.print(f"measuring {each.role}", highlight=False, markup=False)
                 measure = _Measure(config, store, model, looked, plan.input)
-                found.append(_calibrated(each, measure, console))
+                found.append(_calibrated(each, measure, load, console))
             else:
                 found.append(Calibrated(each.role, why_not))
     return found
@@ -126,8 +134,9 @@ def _scratch(config: CurateConfig, plan: Plan) -> Iterator[Root]:
     try:
         yield store
     finally:
-        for name in store.names(""):
-            store.delete(name)
+        fs, path = fsspec.core.url_to_fs(store.uri)
+        with suppress(FileNotFoundError):
+            fs.rm(path, recursive=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +188,7 @@ class _Timed:
     num_tokens: int
 
 
-def _calibrated(each: RolePlan, measure: _Measure, console: Console) -> Calibrated:
+def _calibrated(each: RolePlan, measure: _Measure, load: float, console: Console) -> Calibrated:
     pool = each.model.pool
     here = min(connected_cluster().room(pool), pool.max_actors or connected_cluster().room(pool))
     works = part_works(measure, each)
@@ -202,6 +211,7 @@ def _calibrated(each: RolePlan, measure: _Measure, console: Console) -> Calibrat
     return Calibrated(
         role=each.role,
         why_not=None,
+        load=load,
         actors_here=here,
         measured_tokens=timed.num_tokens,
         measured_s=timed.busy_s,
@@ -300,6 +310,14 @@ def print_calibration(console: Console, calibrated: Sequence[Calibrated]) -> Non
     """A line for each model."""
     for each in calibrated:
         console.print(calibrated_text(each), highlight=False, markup=False)
+    load, num_cpus = max((each.load for each in calibrated), default=0.0), os.cpu_count() or 1
+    if load > BUSY * num_cpus:
+        console.print(
+            f"this machine was busy before (load {load:.1f} on {num_cpus} CPUs): the figures are of a machine"
+            " that is shared like that",
+            highlight=False,
+            markup=False,
+        )
 
 
 def calibrated_text(each: Calibrated) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rdpt_ray.config import load_config, parse_config
 from rdpt_ray.errors import ConfigError, InputError
 from rdpt_ray.pipeline.plan import plan_job
+from rdpt_ray.pipeline.plan_calibrate import calibrate_plan, calibrated_text
 from rdpt_ray.pipeline.plan_text import plan_json, print_plan
 from rdpt_ray.scoring.loading import encoder_of, identity_of
 from rdpt_ray.storage.ingested import read_file
@@ -227,3 +228,18 @@ def test_of_a_grown_input_only_what_is_new_is_left(small_run, tmp_path):
     assert 0.1 < teacher.saving.share < 0.5
     assert teacher.share == pytest.approx(share * (1 - teacher.saving.share))
     assert read_run(small_run[2], "selected")
+
+
+@pytest.mark.ray
+def test_a_measurement_predicts_and_leaves_nothing(ray_cluster, tmp_path):
+    tree = config_tree(tmp_path, rows=miniature_rows(0, 40))
+    tree["models"]["student"] = {"model": "no-such/model"}
+    config = parse_config(tree | {"plan": {"calibrate_s": 0.001}})
+    student, teacher = calibrate_plan(config, *plan_job(config), Console(quiet=True))
+    assert (student.why_not, student.scoring_s) == ("it cannot be loaded here", None)
+    assert "not measured: it cannot be loaded here" in calibrated_text(student)
+    assert (teacher.actors_here, teacher.actors) == (2, 2)
+    assert 0 < teacher.measured_tokens < role(planned(tree), "teacher").tokens.num_tokens
+    expected_s = role(planned(tree), "teacher").tokens.num_tokens / teacher.tokens_per_s / 2
+    assert teacher.scoring_s == pytest.approx(teacher.start_s + expected_s, rel=0.5)
+    assert [path.name for path in tmp_path.iterdir()] == ["traces.jsonl"]
