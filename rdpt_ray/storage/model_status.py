@@ -138,9 +138,16 @@ def _add_committed(
 def _add_speed(model: ModelStatus, stages: Sequence[Record], *, reads_all: bool) -> None:
     model.per_s = known_sum(each.get("per_s") for each in stages)
     model.tokens_per_s = known_sum(each.get("tokens_per_s") for each in stages)
-    if not model.per_s:
-        return
     left = min(each["total"] - each["done"] for each in stages)
     if reads_all and model.parts and model.total is not None and model.done is not None:
         left = model.total - model.done
-    model.eta_s = left / model.per_s
+        if not model.per_s:  # drivers hear of parts after they are committed
+            model.per_s = _since_it_began(model.total - left, model.total, stages)
+    model.eta_s = left / model.per_s if model.per_s else None
+
+
+def _since_it_began(done: int, total: int, stages: Sequence[Record]) -> float | None:
+    """Traces per second since the first of the drivers came to the stage."""
+    before = total - max(each["total"] for each in stages)
+    running_s = max(each.get("running_s") or 0.0 for each in stages)
+    return (done - before) / running_s if done > before and running_s > 0 else None

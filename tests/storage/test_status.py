@@ -124,6 +124,19 @@ def test_two_drivers_share_a_run(tmp_path):
     assert teacher.tokens == 160
 
 
+def test_what_is_committed_and_not_yet_heard_of_gives_a_rate_too(tmp_path):
+    root = open_root(str(tmp_path / "store"))
+    run = a_run(root, tmp_path, scored=[0])
+    heard = {"stage": "score teacher", "role": "teacher", "done": 0, "total": 16, "running_s": 4.0}
+    start(run, progress={**heard, "per_s": None, "eta_s": None, "tokens_per_s": None})
+    teacher = only(status_of_runs(root)).models[1]
+    assert teacher.done > 0
+    assert teacher.per_s == teacher.done / 4
+    assert teacher.eta_s == pytest.approx((16 - teacher.done) / teacher.per_s)
+    start(run, progress={**heard, "total": 16 - teacher.done, "per_s": None})
+    assert only(status_of_runs(root)).models[1].per_s is None  # all of it was there before
+
+
 def test_what_a_demand_leaves_unread_counts_as_done(tmp_path):
     """With pruning a part's scores lie in a partial file, and nothing more is to be read of it."""
     root = open_root(str(tmp_path / "store"))
