@@ -25,13 +25,17 @@ USUAL = "H100"
 """The accelerator that is reckoned with where nothing says which it is."""
 
 
+CLUSTER, MACHINE, CONFIG, GROWN = "the cluster", "this machine", "the config", "the cluster, grown"
+"""What says how many actors there would be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
     """What the job would run on."""
 
     cluster: Cluster
     name: str
-    """"the cluster", or "this machine" where no cluster is named."""
+    """CLUSTER, or MACHINE where no cluster is named."""
     is_connected: bool
 
 
@@ -56,7 +60,7 @@ class PoolPlan:
     per_actor: float
     """Accelerators that one takes; CPUs of a pool without."""
     from_where: str
-    """What says how many actors: the cluster, this machine, the config."""
+    """What says how many actors there are: CLUSTER, MACHINE, CONFIG or GROWN."""
     memory: ActorMemory | None
     """Of each accelerator, as the pool is configured; None for a model of unknown size."""
     fits: bool | None
@@ -82,13 +86,13 @@ def whereabouts() -> Iterator[Where]:
     """What a job would use: the cluster that is connected, or that RAY_ADDRESS names, or this machine."""
     if ray.is_initialized() or os.environ.get("RAY_ADDRESS"):
         with connected():
-            yield Where(connected_cluster(), "the cluster", is_connected=True)
+            yield Where(connected_cluster(), CLUSTER, is_connected=True)
         return
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     has = {"CPU": float(os.cpu_count() or 1), "memory": float(memory)}
     if torch.cuda.is_available():
         has["GPU"] = float(torch.cuda.device_count())
-    yield Where(Cluster((Node("this machine", has),)), "this machine", is_connected=False)
+    yield Where(Cluster((Node(MACHINE, has),)), MACHINE, is_connected=False)
 
 
 def known_accelerators(plan: PlanConfig) -> dict[str, Accelerator]:
@@ -162,11 +166,11 @@ def _actors(pool: PoolConfig, where: Where, num_parts: float) -> tuple[int, str]
     """How many actors there would be, and what says so."""
     most = max(1, min(pool.max_actors or MAX_ACTORS, round(num_parts)))
     if where.cluster.can_grow:
-        return most, "the cluster as it may grow"
+        return most, GROWN
     room = where.cluster.room(pool)
     if room:
         return max(min(room, most), min(pool.min_actors, most)), where.name
-    return min(most, pool.max_actors or pool.min_actors), "the config"
+    return min(most, pool.max_actors or pool.min_actors), CONFIG
 
 
 def _accelerator(

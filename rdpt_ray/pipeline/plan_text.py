@@ -10,13 +10,20 @@ from rich.text import Text
 
 from rdpt_ray.method.sample_totals import Total
 from rdpt_ray.pipeline.plan import Plan, RolePlan
-from rdpt_ray.pipeline.plan_pools import USUAL, PoolPlan
+from rdpt_ray.pipeline.plan_pools import CLUSTER, CONFIG, GROWN, MACHINE, USUAL, PoolPlan
 from rdpt_ray.publish.untrusted import shorten, visible
 from rdpt_ray.scoring.actor_memory import RESERVED_BYTES
 
 WIDTH = 98
 SHOWN_FIT = ("L4", "A100-80G", "H100", "H200", "B200")
 """Accelerators whose fit is shown beside the pool's own; the JSON has all."""
+
+SAYS = {
+    CONFIG: "the config says; the pool does not fit here",
+    GROWN: "the cluster may grow to, by the config",
+    CLUSTER: "fit the cluster as it stands",
+    MACHINE: "fit this machine",
+}
 
 SOURCES = {
     "store": "the store holds this run: counted, not estimated",
@@ -165,6 +172,12 @@ def _notes(plan: Plan) -> Iterator[str]:
     if guesses:
         taken = ", ".join(sorted(filter(None, guesses)))
         yield f"no pool.accelerator_type says which GPU it is: reckoned with {taken} (with a ? above)"
+    said_by: dict[str, list[str]] = {}
+    for each in plan.roles:
+        if each.pool is not None:
+            said_by.setdefault(each.pool.from_where, []).append(each.role)
+    for source, roles in said_by.items():
+        yield f"actors of {', '.join(roles)}: as many as {SAYS[source]}"
     if plan.hours is not None:
         yield "hours are those of one accelerator, at plan.mfu of its peak; wall: all actors at work"
         if plan.price is None:
