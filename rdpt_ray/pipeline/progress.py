@@ -86,6 +86,11 @@ class Pace:
         rate = self.per_s
         return None if rate is None else max(0, self.total - self.done) / rate
 
+    def told(self) -> dict[str, float | None]:
+        """The same for machines."""
+        values = {"running_s": self.running_s, "per_s": self.per_s, "eta_s": self.eta_s}
+        return {name: None if each is None else round(each, 3) for name, each in values.items()}
+
 
 @contextmanager
 def stage(console: Console, title: str, total: int) -> Iterator[Advance]:
@@ -128,8 +133,7 @@ def _lines(console: Console, title: str, total: int) -> Iterator[Advance]:
 
     def say(told: str) -> None:
         if wants_json() and not console.quiet:
-            facts = {"done": pace.done, "total": total, "eta_s": pace.eta_s, "per_s": pace.per_s}
-            tell(f"{title}: {told}", **facts)
+            tell(f"{title}: {told}", done=pace.done, total=total, **pace.told())
         else:
             console.print(f"{title}: {told}", highlight=False, markup=False, soft_wrap=True)
 

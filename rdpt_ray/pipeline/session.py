@@ -202,13 +202,7 @@ class AtWork:
 
     def _speed(self) -> dict[str, float | None]:
         """Of the stage, for whoever reads the record: `running_s`, `per_s`, `eta_s`, `tokens_per_s`."""
-        pace = self._pace
-        told = (pace.running_s, pace.per_s, pace.eta_s, self._tokens.per_s)
-        names = ("running_s", "per_s", "eta_s", "tokens_per_s")
-        return {
-            name: None if value is None else round(value, 3)
-            for name, value in zip(names, told, strict=True)
-        }
+        return {**self._pace.told(), "tokens_per_s": self._tokens.told()["per_s"]}
 
     def _show(self) -> None:
         """Say to Prometheus how far the stage is; Ray drops what was not said again for 20 s."""
