@@ -19,7 +19,8 @@ import ray
 
 from rdpt_ray.config import ThresholdsConfig
 from rdpt_ray.method.auto_beta import DifferenceHistogram, prompt_folds
-from rdpt_ray.method.budget import Cut, Entry, cut_at_budget
+from rdpt_ray.method.budget import Cut, Entry
+from rdpt_ray.method.budget_search import Look, Seen, find_cut, see
 from rdpt_ray.method.divergence import DIVERGENCES
 from rdpt_ray.method.policies import drawn
 from rdpt_ray.method.provenance import NAMES
@@ -94,25 +95,35 @@ def _selected(bucket: IngestedBucket, *, job: Selection) -> str:
 def within_budget(buckets: list[IngestedBucket], job: Selection) -> Selection:
     """The job with the key at which its budget ends; the same job where it has none.
 
-    The driver holds one entry per trace that would be selected: score, lengths, id.
+    The driver holds a bounded number of traces that would be selected, each with score, lengths and id.
     """
     budget = job.selection.budget if job.selection else None
     if budget is None or (budget.rows is None and budget.tokens is None):
         return job
-    entries = [
-        Entry(*entry)
-        for text in _over(buckets, partial(_entries, job=job))
-        for entry in json.loads(text)
-    ]
-    cut = cut_at_budget(entries, rows=budget.rows, tokens=budget.tokens)
+
+    def ask(look: Look) -> Seen:
+        total = Seen()
+        for text in _over(buckets, partial(_seen, job=job, look=look)):
+            values = json.loads(text)
+            entries = [Entry(**entry) for entry in values.pop("entries")]
+            total.add(Seen(**values, entries=entries))
+        return total
+
+    num_rows = sum(bucket.num_rows for bucket in buckets)
+    cut = find_cut(ask, num_rows, rows=budget.rows, tokens=budget.tokens)
     return replace(job, cut=replace(cut, kept=()))  # workers look at its last key only
 
 
-def _entries(bucket: IngestedBucket, *, job: Selection) -> str:
-    """What a bucket would select without a budget, as JSON."""
+def _seen(bucket: IngestedBucket, *, job: Selection, look: Look) -> str:
+    """What a look sees of what a bucket would select without a budget, as JSON."""
     scored, _ = read_bucket(bucket, job.scored)
     outcome = choose(scored, job)
-    return json.dumps([_entry(item, outcome, job) for item in scored if _chosen(item, outcome)])
+    entries = [
+        _entry_of(item, outcome[item.row["trace_id"]], job)
+        for item in scored
+        if _chosen(item, outcome)
+    ]
+    return json.dumps(asdict(see(entries, look)))
 
 
 def differences(buckets: list[IngestedBucket], job: Selection) -> DifferenceHistogram:
@@ -245,11 +256,6 @@ def _entry_of(item: ScoredTrace, result: Outcome, job: Selection) -> Entry:
         item.row["trace_id"],
         item.candidate().num_tokens,
     )
-
-
-def _entry(item: ScoredTrace, outcome: dict[str, Outcome], job: Selection) -> list[Any]:
-    entry = _entry_of(item, outcome[item.row["trace_id"]], job)
-    return [entry.selection_score, entry.num_sentences, entry.trace_id, entry.num_tokens]
 
 
 def _write_tables(
