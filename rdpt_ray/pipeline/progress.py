@@ -133,7 +133,8 @@ def _lines(console: Console, title: str, total: int) -> Iterator[Advance]:
 
     def say(told: str) -> None:
         if wants_json() and not console.quiet:
-            tell(f"{title}: {told}", done=pace.done, total=total, **pace.told())
+            rate, left_s = (pace.told()[name] for name in ("per_s", "eta_s"))
+            tell(f"{title}: {told}", done=pace.done, total=total, per_s=rate, eta_s=left_s)
         else:
             console.print(f"{title}: {told}", highlight=False, markup=False, soft_wrap=True)
 
