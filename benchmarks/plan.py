@@ -9,6 +9,7 @@ one flat JSON object; a ratio is predicted / measured.
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -38,17 +39,26 @@ def main() -> None:
     keys = ("predicted_s", "measured_s", "ratio", "worst_ratio")
     figures: Figures = {f"{name}_{key}": None for name in JOBS for key in keys}
     why = [f"not asked for: {name}" for name in JOBS if name not in wanted]
+    load = busy()
     for name in wanted:
         try:
             figures |= job(name, arguments.rounds)
         except subprocess.CalledProcessError as error:
             why.append(f"{name}: {error.stderr.strip().splitlines()[-1][:300]}")
+    if load > 0.5:
+        why.append("others worked on this machine, and not evenly: its times tell little")
     ratios = [figures[f"{name}_ratio"] for name in wanted]
     known = [ratio for ratio in ratios if isinstance(ratio, float)]
+    figures["load_per_cpu"] = load
     figures["within_15_percent"] = all(abs(one - 1) <= NEAR for one in known) if known else None
     figures["why"] = "; ".join(why) or None
     rounded = {k: round(v, 3) if isinstance(v, float) else v for k, v in figures.items()}
     print(f"\n{json.dumps(rounded)}")
+
+
+def busy() -> float:
+    """What others wanted of each CPU in the minute before: 0 on a machine of one's own."""
+    return os.getloadavg()[0] / (os.cpu_count() or 1)
 
 
 def job(name: str, rounds: int) -> Figures:
