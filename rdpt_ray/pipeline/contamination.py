@@ -9,11 +9,11 @@ import pyarrow as pa
 import ray
 
 from rdpt_ray.method.overlap import Overlap, first_overlap, overlap_with
+from rdpt_ray.pipeline.part_tasks import over_tasks
 from rdpt_ray.pipeline.score import Part
 from rdpt_ray.pipeline.screening import (
     Screening,
     commit_drops,
-    num_blocks,
     read_part,
     screened_rows,
 )
@@ -77,28 +77,21 @@ def _search(
     ordered = sorted(parts, key=lambda part: (part.bucket, part.key))
     if not ordered:
         return {}
-    items = ray.data.from_items(
-        [{"part": index} for index in range(len(ordered))],
-        override_num_blocks=num_blocks(len(ordered)),
-    )
-    shared = ray.put(overlap)
-    body: Any = partial(
-        _search_parts, parts=ordered, job=job, shared=shared, responses=config.responses
-    )
+    rows = [{"bucket": part.bucket, "key": part.key} for part in ordered]
+    body = partial(_search_parts, job=job, shared=ray.put(overlap), responses=config.responses)
     found: dict[int, dict[str, str]] = {}
-    for row in items.map_batches(body, batch_size=1, num_cpus=1).iter_rows():
+    for row in over_tasks(rows, body):
         found.setdefault(row["bucket"], {})[row["trace_id"]] = row["detail"]
     return found
 
 
-def _search_parts(
-    batch: dict[str, Any], *, parts: list[Part], job: Screening, shared: Any, responses: bool
-) -> pa.Table:
+def _search_parts(batch: pa.Table, *, job: Screening, shared: Any, responses: bool) -> pa.Table:
     overlap: Overlap = ray.get(shared)
+    parts = [Part(row["bucket"], row["key"], 0) for row in batch.to_pylist()]
     rows = [
-        {"bucket": parts[int(index)].bucket, "trace_id": trace_id, "detail": label}
-        for index in batch["part"]
-        for trace_id, label in search_part(parts[int(index)], job, overlap, responses=responses)
+        {"bucket": part.bucket, "trace_id": trace_id, "detail": label}
+        for part in parts
+        for trace_id, label in search_part(part, job, overlap, responses=responses)
     ]
     return pa.Table.from_pylist(rows, schema=_FOUND)
 

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from rdpt_ray.method.clusters import components, num_bands
 from rdpt_ray.method.ngrams import quantities, shingles
 from rdpt_ray.pipeline.alike import COLUMN, ID, Kind, Search, compare_groups, texts_of
+from rdpt_ray.pipeline.part_tasks import num_tasks, over_tasks
 from rdpt_ray.pipeline.score import Part
 from rdpt_ray.pipeline.screening import (
     Screening,
     commit_drops,
-    num_blocks,
     read_part,
     screened_rows,
 )
@@ -89,7 +89,7 @@ def _search(
     search = Search(job, kind, threshold, ngram, parts, num_slots)
     items = ray.data.from_items(
         [{"part": index} for index in range(len(parts))],
-        override_num_blocks=num_blocks(len(parts)),
+        override_num_blocks=num_tasks(len(parts)),
     )
     sign: Any = partial(sign_parts, search=search)
     paired = (
@@ -104,11 +104,7 @@ def _search(
     found: dict[int, dict[str, str]] = {}
     if groups:
         rows = [{"groups": batch} for batch in _batches(groups)]
-        compare: Any = partial(compare_groups, search=search)
-        gone = ray.data.from_items(rows, override_num_blocks=num_blocks(len(rows))).map_batches(
-            compare, batch_size=1, batch_format="pyarrow", num_cpus=1
-        )
-        for row in gone.iter_rows():
+        for row in over_tasks(rows, partial(compare_groups, search=search)):
             found.setdefault(row["bucket"], {})[row["id"]] = row["detail"]
     return found
 

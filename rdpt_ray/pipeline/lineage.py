@@ -10,9 +10,12 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import distribution, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
 
 from rdpt_ray import __version__
 from rdpt_ray.config import CurateConfig, Role
@@ -22,6 +25,7 @@ from rdpt_ray.method.sentences import splitter_id
 from rdpt_ray.method.summary import TOTALS, Summary
 from rdpt_ray.method.verifiers import verifier_identity
 from rdpt_ray.pipeline.account import numerics_of
+from rdpt_ray.pipeline.part_tasks import over_tasks
 from rdpt_ray.publish.facts import RunFacts
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.storage.evaluation_sets import list_evaluation_sets
@@ -38,6 +42,9 @@ Identities = dict[Role, ModelIdentity]
 
 TABLES = ("selected", "rejected", "quarantine", "provenance")
 """A run's tables; their bytes repeat with the run."""
+
+HERE = 32
+"""So few files are read sooner than tasks are started."""
 
 LIBRARIES = ("ray", "torch", "transformers", "tokenizers", "pyarrow", "nupunkt", "numpy")
 
@@ -151,16 +158,28 @@ def lineage_of(
 
 
 def files_of(store: Root, folder: str) -> dict[str, dict[str, Any]]:
-    """Name in the run's folder -> checksum and size of each of its tables."""
-    found: dict[str, dict[str, Any]] = {}
-    for table in TABLES:
-        for name in store.names(f"{folder}/{table}"):
-            content = store.read_bytes(name)
-            found[name.removeprefix(f"{folder}/")] = {
-                "sha256": hashlib.sha256(content).hexdigest(),
-                "bytes": len(content),
-            }
-    return found
+    """Name in the run's folder -> checksum and size of each of its tables; of many they are made in tasks."""
+    names = [name for table in TABLES for name in store.names(f"{folder}/{table}")]
+    if len(names) <= HERE:
+        told = [checksum(store, name) for name in names]
+    else:
+        rows = [{"name": name} for name in names]
+        told = list(over_tasks(rows, partial(checksums, store=store)))
+    return {
+        each["name"].removeprefix(f"{folder}/"): {"sha256": each["sha256"], "bytes": each["bytes"]}
+        for each in told
+    }
+
+
+def checksums(batch: pa.Table, *, store: Root) -> pa.Table:
+    """Body of the tasks: files by name to their checksums and sizes."""
+    return pa.Table.from_pylist([checksum(store, name) for name in batch["name"].to_pylist()])
+
+
+def checksum(store: Root, name: str) -> dict[str, Any]:
+    """A file's name, checksum and size."""
+    content = store.read_bytes(name)
+    return {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
 
 def commit() -> str | None:

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import ray
 
 from rdpt_ray.pipeline.eligible import Ledger
+from rdpt_ray.pipeline.part_tasks import keys_by_bucket, over_tasks
 from rdpt_ray.pipeline.score import Part
 from rdpt_ray.selection_config import FiltersConfig, VerifyConfig
 from rdpt_ray.storage.drops import Reason, finish_drops, read_drops, write_drops
@@ -31,11 +31,6 @@ class Screening:
     response: one that does not must not be kept in place of one that does. None: all pass."""
     verify: VerifyConfig | None = None
     """How answers were verified, if they were."""
-
-
-def num_blocks(num_items: int) -> int:
-    """Over how many tasks to spread parts or buckets: a part is a fraction of a second of work."""
-    return min(num_items, max(16, num_items // 8))
 
 
 def read_part(part: Part, job: Screening, columns: Sequence[str]) -> pa.Table:
@@ -89,21 +84,20 @@ def commit_drops(
     Returns:
         How many traces are dropped for it.
     """
+    keys = keys_by_bucket(prompts_of)
     rows = [
         {
             "bucket": bucket,
             "ids": list(details),
             "details": list(details.values()),
-            "keys": [part.key for part in prompts_of if part.bucket == bucket],
+            "keys": keys.get(bucket, []),
         }
         for bucket, details in sorted(found.items())
     ]
     by_bucket: dict[int, int] = {}
     if rows:
-        items = ray.data.from_items(rows, override_num_blocks=num_blocks(len(rows)))
-        body: Any = partial(_write_buckets, reason=reason, job=replace(job, passes=None))
-        written = items.map_batches(body, batch_size=1, batch_format="pyarrow", num_cpus=1)
-        by_bucket = {int(row["bucket"]): int(row["count"]) for row in written.iter_rows()}
+        body = partial(_write_buckets, reason=reason, job=replace(job, passes=None))
+        by_bucket = {int(row["bucket"]): int(row["count"]) for row in over_tasks(rows, body)}
     finish_drops(job.store, job.run, reason, by_bucket)
     return sum(by_bucket.values())
 
