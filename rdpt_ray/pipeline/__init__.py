@@ -25,7 +25,10 @@ What selection rests on:
     stored_columns.py, compare.py   a finished run's scores, and every policy on them
 
 The cluster:
-    cluster.py, nodes.py, capacity.py, pools.py, progress.py
+    cluster.py, nodes.py, capacity.py, pools.py, submission.py
+
+Who watches (docs/watching.md):
+    progress.py, session.py, logs.py, metrics.py, part_report.py
 
 A stage is a function over a Ray Dataset whose body is an ordinary function or class that tests call
 without a cluster.

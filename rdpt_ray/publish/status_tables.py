@@ -66,7 +66,7 @@ def _stage(driver: DriverStatus, *, with_eta: bool) -> str:
     if driver.stage is None:
         return "not begun"
     told = f"{driver.stage}: {driver.done:,} of {driver.total:,}"
-    is_known = with_eta and driver.eta_s is not None
+    is_known = with_eta and driver.eta_s is not None and driver.done < driver.total
     return f"{told}, ends in {duration(driver.eta_s)}" if is_known else told
 
 

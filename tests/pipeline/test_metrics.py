@@ -1,5 +1,6 @@
 """What a job exports, and that Prometheus would find it at the node's port with the right values."""
 
+import re
 import threading
 import time
 import urllib.request
@@ -13,7 +14,7 @@ from rdpt_ray.pipeline.metrics import COUNTERS, GAUGES, PART_SECONDS, TAGS, expo
 from rdpt_ray.storage.costs import cost_of
 from rdpt_ray.storage.files import open_root
 from rdpt_ray.storage.sessions import sessions_of
-from tests.pipeline.conftest import BAD_ROWS, config_tree, miniature_rows, run
+from tests.pipeline.conftest import BAD_ROWS, REPOSITORY, config_tree, miniature_rows, run
 
 LONG = {
     "prompt": "Count.",
@@ -30,6 +31,16 @@ def test_names_say_their_unit_and_are_told_once():
     assert "ray_rdpt_tokens_total" in exported()
     assert "ray_rdpt_part_seconds_bucket" in exported()
     assert "ray_rdpt_queue" in exported()
+
+
+def test_the_page_lists_every_metric():
+    page = (REPOSITORY / "docs" / "watching.md").read_text()
+    listed = set(re.findall(r"^\| `(ray_rdpt_\w+)` \| (counter|gauge|histogram) \|", page, re.M))
+    assert listed == {
+        *((f"ray_{name}_total", "counter") for name in COUNTERS),
+        *((f"ray_{name}", "gauge") for name in GAUGES),
+        *((f"ray_{name}", "histogram") for name in PART_SECONDS),
+    }
 
 
 def test_without_ray_nothing_is_counted():
