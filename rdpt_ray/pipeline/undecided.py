@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
-import ray
 
 from rdpt_ray.pipeline.demand import Demand
+from rdpt_ray.pipeline.part_tasks import over_tasks
 from rdpt_ray.pipeline.score import Part, read_traces
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder
@@ -44,14 +43,11 @@ def undecided(parts: Sequence[Part], asked: Asked) -> Undecided:
         parts: The run's parts.
         asked: Of which model, and what.
     """
-    items = ray.data.from_items(
-        [{"index": index} for index in range(len(parts))],
-        override_num_blocks=min(len(parts), max(16, len(parts) // 8)),
-    )
-    body: Any = partial(ask_parts, parts=list(parts), asked=asked)
+    rows = [
+        {"index": index, "bucket": part.bucket, "key": part.key} for index, part in enumerate(parts)
+    ]
     answers = sorted(
-        items.map_batches(body, batch_size=1, batch_format="pyarrow", num_cpus=1).iter_rows(),
-        key=lambda row: row["index"],
+        over_tasks(rows, partial(ask_parts, asked=asked)), key=lambda row: row["index"]
     )
     left = [
         replace(
@@ -69,10 +65,13 @@ def undecided(parts: Sequence[Part], asked: Asked) -> Undecided:
     )
 
 
-def ask_parts(batch: pa.Table, *, parts: list[Part], asked: Asked) -> pa.Table:
+def ask_parts(batch: pa.Table, *, asked: Asked) -> pa.Table:
     """Body of the tasks: what is left of each part of a batch."""
     return pa.Table.from_pylist(
-        [{"index": index, **ask(parts[index], asked)} for index in batch["index"].to_pylist()]
+        [
+            {"index": row["index"], **ask(Part(row["bucket"], row["key"], 0), asked)}
+            for row in batch.to_pylist()
+        ]
     )
 
 
