@@ -94,7 +94,7 @@ class Lease:
         if self._beats.ident is not None:
             self._beats.join()
         self.record.ended = ending
-        with suppress(StoreError):  # the next one then waits until this one was silent for long enough
+        with suppress(StoreError):  # then the next one waits for `lease_s`
             self.beat()
 
     def _go_on(self) -> None:
