@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -34,9 +35,9 @@ def table_bytes(run):
     }
 
 
-@pytest.fixture
-def head(tmp_path):
-    """A Ray head on loopback with token authentication, started as a user starts it."""
+@pytest.fixture(scope="module")
+def head():
+    """A Ray head on loopback with token authentication, started as a user starts it; it takes jobs."""
     dashboard = free_port()
     environment = {
         **os.environ,
@@ -51,6 +52,9 @@ def head(tmp_path):
     command = [str(BIN / "ray"), "start", "--head", "--block", "--num-cpus=2"]
     command += [f"--port={free_port()}", f"--dashboard-port={dashboard}"]
     command += [
+        f"--dashboard-agent-listen-port={free_port()}"
+    ]  # another Ray here has the usual one
+    command += [
         "--dashboard-host=127.0.0.1",
         f"--temp-dir={session}",
         "--include-log-monitor=false",
@@ -64,16 +68,28 @@ def head(tmp_path):
         start_new_session=True,
     )
     address = f"http://127.0.0.1:{dashboard}"
-    yield address, environment
-    os.killpg(process.pid, signal.SIGTERM)
-    process.wait(timeout=60)
+    try:
+        wait_for(address, environment)
+        yield address, environment
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=60)
 
 
-def submit(address, environment, *arguments):
-    command = [str(BIN / "ray"), "job", "submit", "--address", address, "--", *arguments]
+def submit(address, environment, *arguments, options=()):
+    return ray_job(address, environment, "submit", *options, "--", *arguments)
+
+
+def ray_job(address, environment, action, *arguments):
+    command = [str(BIN / "ray"), "job", action, "--address", address, *arguments]
     return subprocess.run(
         command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=400
     )
+
+
+def said(done):
+    """What a command printed, as one line, without colours."""
+    return re.sub(r"\x1b\[[0-9;]*m|\s+", " ", done.stdout + done.stderr)
 
 
 def wait_for(address, environment):
@@ -90,7 +106,6 @@ def wait_for(address, environment):
 @pytest.mark.timeout(900)
 def test_job_submit_gives_the_bytes_of_the_command_line(head, tmp_path):
     address, environment = head
-    wait_for(address, environment)
     job = ["python", "jobs/curate.py", "--config", "examples/demo.yaml"]
     submitted = submit(address, environment, *job, f"store={tmp_path / 'cluster'}")
     assert submitted.returncode == 0, submitted.stdout[-3000:] + submitted.stderr[-3000:]
@@ -115,3 +130,32 @@ def test_job_submit_gives_the_bytes_of_the_command_line(head, tmp_path):
     assert table_bytes(own["run"]) == table_bytes(on_cluster["run"])
     for manifest in (Path(own["run"], "manifest.json"), Path(on_cluster["run"], "manifest.json")):
         assert TOKEN not in manifest.read_text()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_submission_id_is_taken_once(head, tmp_path):
+    """While its job runs, and after it failed, until somebody deletes it; then the job's end is told."""
+    address, environment = head
+    nightly = ["--submission-id", "nightly-2026-11-27", "--metadata-json", '{"owner": "data-team"}']
+    flag = tmp_path / "go"
+    waits = [
+        "sh",
+        "-c",
+        f"while [ ! -e {flag} ]; do sleep 0.2; done; exec python jobs/curate.py --config none",
+    ]
+    assert submit(address, environment, *waits, options=[*nightly, "--no-wait"]).returncode == 0
+    twice = submit(address, environment, *waits, options=nightly)
+    assert twice.returncode == 1
+    assert "nightly-2026-11-27 already exists" in said(twice)
+    flag.touch()
+    deadline = time.monotonic() + 100
+    while "failed" not in (status := said(ray_job(address, environment, "status", nightly[1]))):
+        assert time.monotonic() < deadline, status
+        time.sleep(0.5)
+    assert "exit code 1" in status
+    assert '"error": "ConfigError", "exit_code": 1' in status
+    assert submit(address, environment, "true", options=nightly).returncode == 1
+    assert ray_job(address, environment, "delete", nightly[1]).returncode == 0
+    assert submit(address, environment, "true", options=nightly).returncode == 0
