@@ -11,16 +11,17 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import ray
 
 from rdpt_ray.errors import StoreError
 from rdpt_ray.method.verifiers import verifier_id
 from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.job import Job, ingest_input, ingested
+from rdpt_ray.pipeline.part_tasks import over_tasks
 from rdpt_ray.pipeline.session import AtWork
 from rdpt_ray.storage.damage import Damage, set_aside
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.part_checks import check_derived, check_scores, open_part
+from rdpt_ray.storage.parts import bucket_slices
 from rdpt_ray.storage.places import Place, place_of
 from rdpt_ray.storage.runs import INGESTED
 from rdpt_ray.storage.score_checks import shape_of
@@ -94,10 +95,10 @@ def repair(job: Job, session: AtWork) -> int:
 
 def _parts(job: Job) -> list[Place]:
     """The parts that are there: the run's own, or before it is ingested all of the dataset."""
-    folder = f"traces/{job.config.name}"
-    found = [place_of(name) for name in job.store.names(folder)]
     known = ingested(job)
     own = None if known is None else {key for bucket in known for key in bucket.parts}
+    names = job.store.names(f"traces/{job.config.name}", bucket_slices(len(own or ())))
+    found = [place_of(name) for name in names]
     return [
         place
         for place in found
@@ -139,13 +140,7 @@ def _over(places: list[Place], relied: Relied) -> Iterator[list[dict[str, str]]]
         for row in rows:
             yield [_set_aside(damage, relied.store) for damage in check(row, relied)]
         return
-    items = ray.data.from_items(
-        rows,
-        override_num_blocks=min(len(places), max(16, len(places) // 8)),
-    )
-    body: Any = partial(check_parts, relied=relied)
-    checked = items.map_batches(body, batch_size=1, batch_format="pyarrow", num_cpus=1)
-    for row in checked.iter_rows():
+    for row in over_tasks(rows, partial(check_parts, relied=relied)):
         yield row["damage"]
 
 
