@@ -135,7 +135,7 @@ def test_of_many_who_try_at_once_one_gets_it(root):
 
 
 class Overslept(Root):
-    """A store as a machine sees it that is frozen for many rounds, after it has looked and before it writes."""
+    """A store as a machine sees it that is frozen for many rounds after it has looked."""
 
     missed: ClassVar = []
 
