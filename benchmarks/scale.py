@@ -56,7 +56,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sections: dict[str, Callable[[], Figures]] = {
         "growth": partial(growth, 2000 if arguments.quick else arguments.most),
-        "parts": partial(parts, 2000 if arguments.quick else arguments.most // 10),
+        "parts": partial(parts, 400 if arguments.quick else arguments.most // 10),
         "pool": partial(pool, arguments.quick),
     }
     wanted = arguments.only.split(",") if arguments.only else list(sections)
