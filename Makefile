@@ -48,7 +48,7 @@ test: $(STAMP) ## run the tests, except the slow ones
 	@$(BIN)/python -m pytest -m "not slow and ray"
 
 test-slow: $(STAMP) ## run the slow tests
-	@$(BIN)/python -m pytest -m "slow and not ray" -n auto --maxprocesses 8 --dist worksteal
+	@$(BIN)/python -m pytest -m "slow and not ray" -n auto --maxprocesses 8 --dist loadfile
 	@$(BIN)/python -m pytest -m "slow and ray"
 
 check: $(STAMP) ## format, lint, import contracts, types
