@@ -28,8 +28,11 @@ def write_jsonl(path, rows):
     return str(path)
 
 
-def config_tree(folder, *, rows=None, name="small"):
-    """A config tree over a JSONL file in `folder`, with the store beside it."""
+def config_tree(folder, *, rows=None, name="small", actors=None):
+    """A config tree over a JSONL file in `folder`, with the store beside it.
+
+    One actor reads a few traces sooner than a second one has loaded its model.
+    """
     path = folder / "traces.jsonl"
     if rows is not None:
         write_jsonl(path, rows)
@@ -37,7 +40,8 @@ def config_tree(folder, *, rows=None, name="small"):
         "name": name,
         "input": {"path": str(path)},
         "models": {
-            role: {"model": str(MINIATURE / role)} for role in ("teacher", "student", "distilled")
+            role: {"model": str(MINIATURE / role), "pool": {"max_actors": actors}}
+            for role in ("teacher", "student", "distilled")
         },
         "store": str(folder / "store"),
     }

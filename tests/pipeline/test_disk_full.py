@@ -50,7 +50,7 @@ def start(config, store):
 def test_a_full_disk_ends_the_job_in_words_and_with_space_it_goes_on(small_disk, tmp_path):
     disk, resize = small_disk
     config = tmp_path / "config.yaml"
-    config.write_text(yaml.safe_dump(config_tree(tmp_path, rows=ROWS)))
+    config.write_text(yaml.safe_dump(config_tree(tmp_path, rows=ROWS, actors=1)))
     full = start(config, disk)
     assert full.returncode == 1, full.stderr
     assert "StoreError" in full.stderr

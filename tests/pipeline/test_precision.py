@@ -50,7 +50,7 @@ def only(values):
 @pytest.fixture(scope="module")
 def checked(ray_cluster, tmp_path_factory):
     folder = tmp_path_factory.mktemp("half")
-    tree = half(config_tree(folder, rows=miniature_rows(0, 60)))
+    tree = half(config_tree(folder, rows=miniature_rows(0, 60), actors=1))
     return tree, Path(tree["store"]), run(tree)
 
 

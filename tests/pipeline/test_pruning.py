@@ -18,7 +18,7 @@ def best_at(beta, run):
 
 
 def test_the_same_is_selected_and_later_only_the_rest_is_read(ray_cluster, tmp_path):
-    tree = config_tree(tmp_path, rows=miniature_rows(0, 40))
+    tree = config_tree(tmp_path, rows=miniature_rows(0, 40), actors=1)
     plain = run({**tree, "store": str(tmp_path / "plain")})
     num_traces = plain.summary.selected + plain.summary.rejected
 

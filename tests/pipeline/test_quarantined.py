@@ -61,7 +61,7 @@ def all_cpus_are_free(within_s=30):
 @pytest.mark.slow
 def test_too_much_at_ingestion_ends_the_job_before_any_model_is_loaded(ray_cluster, tmp_path):
     good = miniature_rows(0, 24)
-    tree = config_tree(tmp_path, rows=[*good, *BAD_ROWS])
+    tree = config_tree(tmp_path, rows=[*good, *BAD_ROWS], actors=1)
     count, total = len(BAD_ROWS), len(good) + len(BAD_ROWS)
     with pytest.raises(QuarantineError) as caught:
         run({**tree, "fail_above": "10%"})
@@ -88,7 +88,7 @@ def test_too_much_at_ingestion_ends_the_job_before_any_model_is_loaded(ray_clust
 def test_too_much_while_scoring_ends_the_job_before_the_next_model(ray_cluster, tmp_path):
     good = miniature_rows(0, 24)
     rows = [*good, too_long(good[0])]
-    tree = config_tree(tmp_path, rows=rows)
+    tree = config_tree(tmp_path, rows=rows, actors=1)
     with pytest.raises(QuarantineError) as caught:
         run({**tree, "fail_above": "2%"})
     assert f"1 of {len(rows)} rows read are quarantined" in str(caught.value)
@@ -111,7 +111,7 @@ def test_too_much_while_scoring_ends_the_job_before_the_next_model(ray_cluster, 
 @pytest.mark.slow
 def test_what_other_runs_met_is_counted_before_anything_is_published(ray_cluster, tmp_path):
     good = miniature_rows(0, 16)
-    tree = config_tree(tmp_path, rows=[*good, too_long(good[0])])
+    tree = config_tree(tmp_path, rows=[*good, too_long(good[0])], actors=1)
     run(tree)
     other = {**tree, "thresholds": {"beta": 0.2}, "fail_above": "5%"}
     with pytest.raises(QuarantineError, match="score: context_exceeded 1") as caught:
@@ -124,7 +124,7 @@ def test_what_other_runs_met_is_counted_before_anything_is_published(ray_cluster
 @pytest.mark.slow
 def test_errors_of_traces_of_other_runs_do_not_count(ray_cluster, tmp_path):
     good = miniature_rows(0, 4)
-    tree = config_tree(tmp_path, rows=[*good, too_long(good[0])])
+    tree = config_tree(tmp_path, rows=[*good, too_long(good[0])], actors=1)
     ingest_only(parse_config(tree), QUIET)  # the part holds the long one, and is scored whole
     write_jsonl(tmp_path / "traces.jsonl", good)
     done = run({**tree, "fail_above": 0})
@@ -133,7 +133,7 @@ def test_errors_of_traces_of_other_runs_do_not_count(ray_cluster, tmp_path):
 
 
 def test_the_command_ends_with_its_own_exit_code(ray_cluster, tmp_path, monkeypatch, capsys):
-    tree = config_tree(tmp_path, rows=[*miniature_rows(0, 8), *BAD_ROWS])
+    tree = config_tree(tmp_path, rows=[*miniature_rows(0, 8), *BAD_ROWS], actors=1)
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(tree))
     for command in (app, job_app(curate), job_app(trace)):

@@ -35,7 +35,7 @@ def kept(ray_cluster, tmp_path_factory):
             row["response"].replace(".\nOnly", " (e.g. four). Only").replace(" plus ", "\nplus ")
         )
     rows.append({**rows[0], "response": "<think>\n" + "Now 1 plus 1.\n" * 600 + "</think>\n\n2"})
-    tree = config_tree(folder, rows=rows)
+    tree = config_tree(folder, rows=rows, actors=1)
     done = run(keeping(tree))
     assert done.to_json()["scored"] == {"teacher": len(rows), "student": len(rows)}
     assert done.summary.quarantined == 1
@@ -92,7 +92,7 @@ def test_stored_tokens_serve_a_job_that_keeps_none(copied):
 
 def test_grown_input_under_another_splitter_scores_only_what_is_new(copied, tmp_path):
     tree, rows, _, _ = copied
-    grown = config_tree(tmp_path, rows=[*rows, *miniature_rows(24, 12)])
+    grown = config_tree(tmp_path, rows=[*rows, *miniature_rows(24, 12)], actors=1)
     num_new = len(miniature_rows(24, 12))
     job = keeping({**grown, "store": tree["store"]}, "line")
     done = run(job)

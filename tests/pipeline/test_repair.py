@@ -20,7 +20,7 @@ pytestmark = pytest.mark.ray
 def finished(ray_cluster, tmp_path_factory):
     """A finished run, its config and its tables."""
     folder = tmp_path_factory.mktemp("finished")
-    tree = config_tree(folder, rows=miniature_rows(0, 40))
+    tree = config_tree(folder, rows=miniature_rows(0, 40), actors=1)
     tree["verify"] = {"method": "numeric", "overwrite": True}
     tree["models"]["teacher"]["keep_token_logprobs"] = True
     done = run(tree)

@@ -30,7 +30,7 @@ def ray_folder():
 @pytest.mark.timeout(900)
 def test_no_secret_is_written_anywhere(tmp_path, ray_folder):
     """The S3 login is a part of the store's own options; the others are in the environment."""
-    tree = config_tree(tmp_path, rows=miniature_rows(0, 24))
+    tree = config_tree(tmp_path, rows=miniature_rows(0, 24), actors=1)
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(tree))
     with running_s3() as server:

@@ -19,7 +19,7 @@ def tree(ray_cluster, tmp_path_factory):
     rows = miniature_rows(0, 40)
     for index, row in enumerate(rows):
         row["teacher_name"] = "one" if index % 4 < 2 else "two"
-    return config_tree(tmp_path_factory.mktemp("whole"), rows=rows)
+    return config_tree(tmp_path_factory.mktemp("whole"), rows=rows, actors=1)
 
 
 def changed(tree, **sections):
@@ -143,7 +143,7 @@ def test_near_duplicates_and_contaminated_prompts_are_dropped_with_reasons(tree,
     words = "the quick brown fox jumps over the lazy dog while seven wizards brew tea"
     leaked = {**rows[1], "prompt": f"Solve this: {words} now, please."}
     folder = tmp_path
-    own = config_tree(folder, rows=[*rows, copy, leaked], name="dirty")
+    own = config_tree(folder, rows=[*rows, copy, leaked], name="dirty", actors=1)
     items = folder / "items.jsonl"
     items.write_text(f'{{"problem": "{words} today"}}\n', encoding="utf-8")
     filters = {
