@@ -33,7 +33,7 @@ from rdpt_ray.publish.hub_dataset import (
     release_at,
 )
 from rdpt_ray.publish.hub_faults import PATIENCE, Patience, persevere
-from rdpt_ray.publish.hub_place import Place, Sent, find_release
+from rdpt_ray.publish.hub_place import FIRST, Place, Sent, find_release, is_sent
 from rdpt_ray.publish.hub_target import MAIN, HubTarget
 from rdpt_ray.publish.release import README, Published, Release
 from rdpt_ray.storage.leases import Lease
@@ -151,6 +151,9 @@ def _commit(
         commit_message=f"Release {release.release_id[:12]} of run {' '.join(release.run_id.split())}",
         commit_description=_description(release, sent),
     )
+    if not made.pr_num and not is_sent(api, target, str(made.oid), sent):
+        # The client sends nothing when all files are there, whoever committed them since the head was read.
+        return Place(str(made.oid), False, FIRST)
     deleted = f" and {len(changes.deleted):,} deleted" if changes.deleted else ""
     how = f"as pull request {made.pr_num}" if made.pr_num else "in one commit"
     why = f"{len(changes.added):,} files{deleted}, {how}"

@@ -12,6 +12,8 @@ from rdpt_ray.publish.hub_target import HubTarget
 from rdpt_ray.publish.release import README, Release
 from rdpt_ray.storage.leases import Lease
 
+FIRST = "another publisher of this release was first"
+
 _MAX_PULL_REQUESTS = 20
 """Open ones that are looked through for a release, the newest first."""
 
@@ -64,9 +66,15 @@ def find_release(
             if sent.mark in commit.message:
                 return Place(commit.commit_id, True, "committed, though the Hub's answer was lost")
     if _holds(release, head) and not must_mark(lease, head.round):
-        why = "another publisher of this release was first" if sent.since else "it is there already"
+        why = FIRST if sent.since else "it is there already"
         return Place(head.sha, False, why)
     return _find_proposed(api, release, target, sent) if target.pull_request else None
+
+
+def is_sent(api: HfApi, target: HubTarget, commit: str, sent: Sent) -> bool:
+    """Whether a commit is one that this process asked for."""
+    newest = api.list_repo_commits(target.repo_id, repo_type=KIND, revision=commit)[0]
+    return sent.mark in newest.message
 
 
 def _holds(release: Release, head: Head) -> bool:
@@ -88,8 +96,7 @@ def _find_proposed(api: HfApi, release: Release, target: HubTarget, sent: Sent) 
     for each in islice(opened, _MAX_PULL_REQUESTS):
         sha, found = release_at(api, target, f"refs/pr/{each.num}")
         if found is not None and found.release_id == release.release_id:
-            newest = api.list_repo_commits(target.repo_id, repo_type=KIND, revision=sha)[0]
-            is_ours = sent.mark in newest.message
+            is_ours = is_sent(api, target, sha, sent)
             why = f"pull request {each.num} proposes it{'' if is_ours else ' already'}"
             return Place(sha, is_ours, why, each.num)
     return None
