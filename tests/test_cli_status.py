@@ -1,25 +1,12 @@
 """`rdpt status` as a user has it, on a disk and by an S3 API."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from rdpt_ray.storage.files import open_root
+from tests.command_line import rdpt
 from tests.storage.small_store import SmallRun, small_run
-
-
-def rdpt_status(*words):
-    code = "import sys; from rdpt_ray.cli import main; sys.argv[0] = 'rdpt'; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, "status", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "80"},
-    )
 
 
 @pytest.fixture
@@ -31,7 +18,7 @@ def store(tmp_path):
 
 
 def test_a_store_and_its_json(store):
-    done = rdpt_status(store.uri, "--json")
+    done = rdpt("status", store.uri, "--json")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
     found = json.loads(done.stdout)
@@ -42,7 +29,7 @@ def test_a_store_and_its_json(store):
 
 
 def test_one_run(store):
-    done = rdpt_status(f"{store.uri}/runs/demo-000000000002/")
+    done = rdpt("status", f"{store.uri}/runs/demo-000000000002/")
     assert done.returncode == 0, done.stderr
     assert "demo-000000000002  dead" in done.stdout
     assert "demo-000000000001" not in done.stdout
@@ -57,6 +44,6 @@ def test_one_run(store):
     ],
 )
 def test_what_is_not_there_is_an_error(store, words, told):
-    done = rdpt_status(f"{store.uri}/{words[0]}", *words[1:])
+    done = rdpt("status", f"{store.uri}/{words[0]}", *words[1:])
     assert done.returncode == 1
     assert told in " ".join(done.stderr.split())

@@ -15,6 +15,9 @@ from rdpt_ray.publish.release import RELEASE, Release, ReleaseFile
 
 NAME = "org/traces"
 
+COMMIT = ("POST", "/commit/")
+"""What publishing ends with."""
+
 CARD = """---
 license: mit
 configs:

@@ -15,6 +15,7 @@ from rdpt_ray.storage.files import Root, open_root
 from rdpt_ray.storage.leases import take_lease
 from tests.publish.finished_run import finished_run
 from tests.publish.hub_releases import (
+    COMMIT,
     NAME,
     content_of,
     load_release,
@@ -23,8 +24,6 @@ from tests.publish.hub_releases import (
     shown,
     states,
 )
-
-COMMIT = ("POST", "/commit/")
 
 
 @pytest.fixture

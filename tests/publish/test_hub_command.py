@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_line import CODE
 from tests.hub.client import environment
 from tests.hub.server import READ_TOKEN, TOKEN
 from tests.publish.finished_run import finished_run
@@ -15,7 +16,6 @@ from tests.publish.hub_releases import NAME
 from tests.publish.test_hub_readers import DATASETS, read
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-RDPT = "import sys; from rdpt_ray.cli import main; sys.argv[0] = 'rdpt'; main()"
 TO = f"hf://datasets/{NAME}"
 
 
@@ -35,7 +35,7 @@ def run(tmp_path):
 def rdpt_publish(hub, run, *arguments, token=TOKEN):
     kept = {name: os.environ[name] for name in ("PATH",) if name in os.environ}
     done = subprocess.run(
-        [sys.executable, "-c", RDPT, "publish", str(run), *arguments],
+        [sys.executable, "-c", CODE, "publish", str(run), *arguments],
         capture_output=True,
         text=True,
         check=False,

@@ -11,6 +11,7 @@ import pytest
 from tests.hub.server import TOKEN
 from tests.hub.wire import ALWAYS, Fault
 from tests.publish.hub_releases import (
+    COMMIT,
     NAME,
     content_of,
     is_linear,
@@ -19,8 +20,6 @@ from tests.publish.hub_releases import (
     shown,
     states,
 )
-
-COMMIT = ("POST", "/commit/")
 
 
 @pytest.fixture
