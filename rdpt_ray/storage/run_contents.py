@@ -43,13 +43,7 @@ def list_runs(root: Root, runs: Sequence[RunRecord]) -> list[RunContents]:
     Raises:
         StoreError: if a session's record cannot be read.
     """
-    open_ones = [
-        name
-        for run in runs
-        if not run.is_finished
-        for name, session in run.sessions.items()
-        if session.get("ended") is None
-    ]
+    open_ones = [name for run in runs for name in run.open_sessions]
     live = {name.split("/")[1] for name in live_sessions(root, open_ones)}
     return [_run(run, run.run in live) for run in runs]
 

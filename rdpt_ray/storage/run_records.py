@@ -45,6 +45,13 @@ class RunRecord:
         return self.run.rpartition("-")[0]
 
     @property
+    def open_sessions(self) -> list[str]:
+        """Files of sessions that may be at work: they have not ended, and the run is not finished."""
+        if self.is_finished:
+            return []
+        return [name for name, each in self.sessions.items() if each.get("ended") is None]
+
+    @property
     def parts(self) -> dict[tuple[int, str], int]:
         """(bucket, part-key) -> how many of the run's traces lie in it."""
         return {

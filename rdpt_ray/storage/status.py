@@ -93,13 +93,7 @@ def status_of_runs(root: Root, run: str | None = None, wait_s: float = WAIT_S) -
         StoreError: if the store cannot be read.
     """
     records = read_runs(root, root.names("runs" if run is None else f"runs/{run}"))
-    open_ones = [
-        name
-        for record in records
-        if not record.is_finished
-        for name, session in record.sessions.items()
-        if session.get("ended") is None
-    ]
+    open_ones = [name for record in records for name in record.open_sessions]
     ages = _ages(root, open_ones)
     live = _live(root, open_ones, ages, wait_s)
     return [_status(root, record, live, ages) for record in records]
