@@ -1,5 +1,6 @@
 """Actors and nodes that hang rather than die, on a real Ray; a slow load is no hang."""
 
+import json
 import shutil
 import threading
 import time
@@ -22,7 +23,7 @@ from rdpt_ray.scoring.transformers_engine import load_engine
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.inputs import list_inputs
 from rdpt_ray.storage.sessions import session_name, sessions_of
-from tests.pipeline.chaos_world import pause, scoring, wait_for
+from tests.pipeline.chaos_world import pause, wait_for
 from tests.pipeline.conftest import MINIATURE, config_tree, miniature_rows
 
 MODEL = ModelConfig(model=str(MINIATURE / "student"), token_budget=2048)
@@ -162,10 +163,20 @@ def test_a_stopped_process_is_ended_and_nothing_is_lost(stored, tmp_path):
     (store, parts), (calm, _) = stored
     expected = scores_of(calm, parts, load_scorer)
 
+    def stopped_with_a_part():
+        """Whether a process is stopped that has a part in hand: another one would be left alone."""
+        for name, content in store.read_many(store.names("attempts")).items():
+            number = json.loads(content)["process"].rpartition("/")[2].partition("@")[0]
+            process = psutil.Process(int(number))
+            pause(process)
+            if store.exists(name):
+                stopped.append(process)
+                return True
+            process.resume()
+        return False
+
     def stop_one():
-        wait_for(lambda: store.names("attempts"), "a part in hand")
-        stopped.append(scoring(psutil.Process().children(recursive=True))[0])
-        pause(stopped[0])
+        wait_for(stopped_with_a_part, "a part in hand")
 
     stopped = []
     mischief = threading.Thread(target=stop_one)
