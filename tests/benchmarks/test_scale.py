@@ -23,7 +23,7 @@ def test_the_last_line_has_every_figure_or_says_why_not():
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout.splitlines()[-1])
     assert 0 < figures["listing_s"] < 100
-    assert figures["ingest_time_exponent"] is figures["pool_efficiency"] is None
+    assert figures["ingest_cpu_exponent"] is figures["pool_efficiency"] is None
     assert figures["why"] == "not asked for: growth, pool"
     assert all(not isinstance(value, list | dict) for value in figures.values())
 
