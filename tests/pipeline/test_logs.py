@@ -86,12 +86,12 @@ def test_warnings_and_errors_of_libraries_are_lines_too(lines):
     try:
         raise ValueError("line one\nline two")
     except ValueError:
-        logging.getLogger("other.library").exception("it broke: %s", object)
+        logging.getLogger("another.package").exception("it broke: %s", object)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.warn("careful", stacklevel=1)
     broke, warned = lines()
-    assert (broke["level"], broke["logger"]) == ("error", "other.library")
+    assert (broke["level"], broke["logger"]) == ("error", "another.package")
     assert "line one\nline two" in broke["traceback"]
     assert (warned["level"], warned["logger"]) == ("warning", "py.warnings")
     assert "careful" in warned["message"]
