@@ -29,10 +29,11 @@ def sealed(buffer: io.BytesIO, file: pq.ParquetWriter) -> bytes:
     """
     file.add_key_value_metadata({KEY: _BLANK.decode()})
     file.close()
-    content = bytearray(buffer.getvalue())
+    content = buffer.getvalue()
     at = content.rindex(_MARK) + len(_MARK)
-    content[at : at + len(_BLANK)] = _digest(bytes(content))
-    return bytes(content)
+    buffer.seek(at)
+    buffer.write(_digest(content, at))
+    return buffer.getvalue()
 
 
 def check_seal(content: bytes) -> None:
@@ -45,12 +46,15 @@ def check_seal(content: bytes) -> None:
     if at < len(_MARK):
         return
     told = content[at : at + len(_BLANK)]
-    is_now = _digest(content[:at] + _BLANK + content[at + len(_BLANK) :])
+    is_now = _digest(content, at)
     if told != is_now:
         raise ValueError(
             f"its checksum was {told.decode(errors='replace')} and is {is_now.decode()}"
         )
 
 
-def _digest(blank: bytes) -> bytes:
-    return f"{zlib.crc32(blank):08x}".encode()
+def _digest(content: bytes, at: int) -> bytes:
+    """The checksum of a file, with zeros at the place of its own."""
+    view = memoryview(content)  # a file may be large, and is read often
+    before = zlib.crc32(_BLANK, zlib.crc32(view[:at]))
+    return f"{zlib.crc32(view[at + len(_BLANK) :], before):08x}".encode()
