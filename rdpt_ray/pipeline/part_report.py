@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import ray
 
@@ -13,8 +12,35 @@ from rdpt_ray.pipeline import metrics
 from rdpt_ray.pipeline.logs import start_log, tell
 from rdpt_ray.pipeline.nodes import CPU, accelerator_of
 
-if TYPE_CHECKING:
-    from rdpt_ray.pipeline.score import ScoredPart
+
+@dataclass(frozen=True, slots=True)
+class ScoredPart:
+    """What scoring, or sampling, one part came to; a response that was sampled is counted as a trace."""
+
+    key: str
+    num_scored: int
+    """Traces that the model read to their end."""
+    num_errors: int
+    num_pruned: int
+    """Traces of this run that it did not read, or not to their end, because nothing depends on them."""
+    num_tokens: int
+    """Tokens read: prompts and responses."""
+    seconds: float
+    """Of one actor, from reading the part to its commit."""
+    num_again: int = 0
+    """Traces read now that a lost attempt of the same run may have read before."""
+    numerics: str = "{}"
+    """What decides the last bits, a JSON object."""
+    is_left: bool = False
+    """Not begun: the session is to begin nothing new."""
+    actor_s: float = 0.0
+    """Seconds since the actor last told of a part, or began to load its model: these add up to its time."""
+    busy_s: float = 0.0
+    """Seconds of them in which its model worked."""
+    on: str = CPU
+    """The accelerator that it holds, as Ray names it; CPU without one."""
+    num_on: float = 1.0
+    """How many of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +77,7 @@ class PartReport:
         self.busy_s: Callable[[], float] = lambda: 0.0
         """Seconds in which the model has worked, since it was loaded."""
 
-    def of(self, part: "ScoredPart") -> "ScoredPart":
+    def of(self, part: ScoredPart) -> ScoredPart:
         """The record of a part that is committed."""
         with self._lock:
             now, busy = time.monotonic(), self.busy_s()

@@ -15,10 +15,9 @@ import pyarrow as pa
 from rdpt_ray.errors import RdptError
 from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.pipeline.part_pool import attempts_of, ending_itself, over_parts, pulse_of
-from rdpt_ray.pipeline.part_report import Duty, PartReport
+from rdpt_ray.pipeline.part_report import Duty, PartReport, ScoredPart
 from rdpt_ray.pipeline.pools import num_threads
 from rdpt_ray.pipeline.sample_plan import plan_name
-from rdpt_ray.pipeline.score import ScoredPart
 from rdpt_ray.sample_config import SamplingConfig
 from rdpt_ray.sampling.loading import SamplingEngineName, load_sampler, sample_uuid
 from rdpt_ray.sampling.sampler import ModelSampler, Request, Sampled

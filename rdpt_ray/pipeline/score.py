@@ -17,9 +17,8 @@ from rdpt_ray.errors import RdptError
 from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.pipeline.demand import AllOf, Demand
 from rdpt_ray.pipeline.kept_tokens import keep_tokens, kept_tokens
-from rdpt_ray.pipeline.nodes import CPU
 from rdpt_ray.pipeline.part_pool import attempts_of, ending_itself, over_parts, pulse_of
-from rdpt_ray.pipeline.part_report import Duty, PartReport
+from rdpt_ray.pipeline.part_report import Duty, PartReport, ScoredPart
 from rdpt_ray.pipeline.pools import num_threads
 from rdpt_ray.pipeline.score_rows import scores_row
 from rdpt_ray.scoring.identity import ModelIdentity
@@ -57,36 +56,6 @@ class Part:
     """Where the store holds token scores of some of its traces (`realign`)."""
     num_held: int = 0
     """Traces of this run that need no more reading."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredPart:
-    """What scoring one part came to."""
-
-    key: str
-    num_scored: int
-    """Traces that the model read to their end."""
-    num_errors: int
-    num_pruned: int
-    """Traces of this run that it did not read, or not to their end, because nothing depends on them."""
-    num_tokens: int
-    """Tokens read: prompts and responses."""
-    seconds: float
-    """Of one actor, from reading the part to its commit."""
-    num_again: int = 0
-    """Traces read now that a lost attempt of the same run may have read before."""
-    numerics: str = "{}"
-    """What decides the last bits, a JSON object."""
-    is_left: bool = False
-    """Not begun: the session is to begin nothing new."""
-    actor_s: float = 0.0
-    """Seconds since the actor last told of a part, or began to load its model: these add up to its time."""
-    busy_s: float = 0.0
-    """Seconds of them in which its model worked."""
-    on: str = CPU
-    """The accelerator that it holds, as Ray names it; CPU without one."""
-    num_on: float = 1.0
-    """How many of them."""
 
 
 def score(

@@ -21,8 +21,8 @@ from rdpt_ray.errors import Interrupted, RdptError, StoreError
 from rdpt_ray.pipeline import metrics
 from rdpt_ray.pipeline.cluster import error_within
 from rdpt_ray.pipeline.logs import about
+from rdpt_ray.pipeline.part_report import ScoredPart
 from rdpt_ray.pipeline.progress import Advance, Pace, stage
-from rdpt_ray.pipeline.score import ScoredPart
 from rdpt_ray.pipeline.submitted import submission_id
 from rdpt_ray.plan_config import PlanConfig
 from rdpt_ray.storage.costs import cost_of

@@ -7,8 +7,7 @@ import time
 import pytest
 
 from rdpt_ray.model_config import PoolConfig
-from rdpt_ray.pipeline.part_report import Duty, PartReport
-from rdpt_ray.pipeline.score import ScoredPart
+from rdpt_ray.pipeline.part_report import Duty, PartReport, ScoredPart
 
 DUTY = Duty("runs/demo-1/sessions/abc.json", "teacher")
 
