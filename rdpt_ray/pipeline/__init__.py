@@ -26,6 +26,13 @@ What selection rests on:
 
 The cluster:
     cluster.py, nodes.py, capacity.py, pools.py, submission.py
+    part_pool.py, part_tasks.py   actors over parts; plain tasks over many small things
+
+Before a job (docs/planning.md):
+    plan.py             what it will read, how long that takes, what it costs; plan_*.py are its pieces
+
+From prompts to a distilled model (docs/sampling.md, docs/distilling.md):
+    sample.py, distill.py, evaluate.py, loop.py   with sample_*.py, distill_*.py and loop_plan.py
 
 Who watches (docs/watching.md):
     progress.py, session.py, logs.py, metrics.py, part_report.py
