@@ -1,6 +1,7 @@
 """A bound on what may be allocated: what it stops, and that it leaves nothing behind."""
 
 import resource
+import threading
 
 import numpy as np
 import pyarrow as pa
@@ -38,3 +39,26 @@ def test_a_bound_never_lifts_a_lower_one():
         inner = resource.getrlimit(resource.RLIMIT_AS)
         with bounded_memory(1 << 40):
             assert resource.getrlimit(resource.RLIMIT_AS) == inner
+
+
+def test_threads_that_overlap_leave_no_bound_behind():
+    """The second of two threads used to restore the bound of the first, for the life of the process."""
+    first_is_in, second_is_done = threading.Event(), threading.Event()
+
+    def first():
+        with bounded_memory(256 << 20):
+            first_is_in.set()
+            second_is_done.wait(0.5)
+
+    def second():
+        first_is_in.wait()
+        with bounded_memory(512 << 20):
+            second_is_done.set()
+            leaving.join(0.5)
+
+    leaving, later = threading.Thread(target=first), threading.Thread(target=second)
+    for thread in (leaving, later):
+        thread.start()
+    for thread in (leaving, later):
+        thread.join()
+    assert resource.getrlimit(resource.RLIMIT_AS) == LIMITS
