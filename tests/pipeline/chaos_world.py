@@ -30,7 +30,11 @@ class Nodes:
     def start(self):
         self.cluster = Cluster(
             initialize_head=True,
-            head_node_args={"num_cpus": 1, "object_store_memory": 200 * 2**20},
+            head_node_args={
+                "num_cpus": 1,
+                "object_store_memory": 200 * 2**20,
+                "dashboard_agent_listen_port": 0,  # the usual one may be taken, or not yet free
+            },
         )
         self.workers = [self._worker() for _ in range(self._num_workers)]
 
@@ -128,10 +132,14 @@ class Driver:
         self.process.kill()
         self.process.wait()
 
+    @property
+    def last_words(self):
+        return f"exit {self.process.poll()}: {self._log.read_text()[-3000:]}"
+
     def outcome(self, timeout):
         """What it printed as JSON, once it is done."""
         self.process.wait(timeout)
-        assert self.process.returncode == 0, self._log.read_text()[-3000:]
+        assert self.process.returncode == 0, self.last_words
         return json.loads(self._told.read_text().strip().splitlines()[-1])
 
 
