@@ -34,7 +34,7 @@ class World:
         self.incoming = folder / "incoming"
         self.incoming.mkdir()
         hub.datasets[SOURCE] = Dataset()
-        tree = config_tree(folder)
+        tree = config_tree(folder, actors=1)
         tree["input"] = {"path": [str(self.incoming), f"hf://datasets/{SOURCE}/data"]}
         tree["publish"] = {"to": f"hf://datasets/{TARGET}"}
         tree["schedule"] = {"lease_s": 30}

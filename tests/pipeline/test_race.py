@@ -48,7 +48,7 @@ def read(run):
 def world(tmp_path):
     config = tmp_path / "config.yaml"
     rows = miniature_rows(0, 400)
-    tree = config_tree(tmp_path, rows=rows)
+    tree = config_tree(tmp_path, rows=rows, actors=1)
     for role in ("teacher", "student"):
         tree["models"][role] |= {"token_budget": 512}
     config.write_text(yaml.safe_dump(tree))
