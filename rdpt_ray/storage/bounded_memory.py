@@ -14,7 +14,8 @@ _STATM = Path("/proc/self/statm")
 
 _ONE_AT_A_TIME = threading.RLock()
 """The limit is the process's own. Of two threads that set and restore it in turns, the second would
-restore the bound of the first for good; threads and child processes then cannot be started."""
+restore the bound of the first for good; threads and child processes then cannot be started (seen in a
+loop, which tests students in threads)."""
 
 
 @contextmanager

@@ -99,11 +99,11 @@ def test_thirty_kills_lose_nothing_and_redo_only_what_was_in_hand(undisturbed, t
     try:
         drivers = [Driver(config, store, nodes.address, tmp_path / "log")]
         while len(mischief.done) < NUM_KILLS:
-            wait_a_while(mischief, drivers[-1], store)
-            driver, num_kills = drivers[-1], len(mischief.done)
-            assert driver.is_running, f"after {num_kills} kills, {driver.last_words}"
+            driver = drivers[-1]
+            wait_a_while(mischief, driver, store)
+            assert driver.is_running, f"{len(mischief.done)} kills, then {driver.last_words}"
             rewritten |= committed(store)
-            if mischief.strike(drivers[-1]):
+            if mischief.strike(driver):
                 drivers.append(Driver(config, store, nodes.address, tmp_path / "log"))
         outcome = drivers[-1].outcome(timeout=900)
     finally:
