@@ -35,6 +35,14 @@ def test_importing_the_method_loads_nothing_heavy(name):
     assert not loaded & (HEAVY | {"pydantic"})
 
 
+@pytest.mark.parametrize("stage", ["ingest", "verify", "realign", "repair", "select", "evaluate"])
+def test_a_task_without_a_model_does_not_wait_for_torch(stage):
+    """Ray imports a task's module in every worker that takes one."""
+    loaded = modules_loaded_by(f"import rdpt_ray.pipeline.{stage}")
+    assert "ray" in loaded
+    assert not loaded & {"torch", "transformers"}
+
+
 @pytest.mark.parametrize("words", [["--help"], ["curate", "--help"], ["trace", "--help"]])
 def test_help_loads_nothing_heavy(words):
     code = f"""

@@ -17,7 +17,7 @@ from rdpt_ray.pipeline.kept_tokens import kept_tokens
 from rdpt_ray.pipeline.score import read_traces
 from rdpt_ray.pipeline.score_rows import scores_row
 from rdpt_ray.scoring.engine import TokenScores
-from rdpt_ray.scoring.scorer import Trace, TraceTokens, sentence_scores
+from rdpt_ray.scoring.traces import Trace, TraceTokens, sentence_scores
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.scores import is_pruned, read_scores
 

@@ -15,7 +15,7 @@ import numpy as np
 from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.scoring.engine import TokenScores
 from rdpt_ray.scoring.identity import ModelIdentity
-from rdpt_ray.scoring.scorer import Trace, TraceTokens
+from rdpt_ray.scoring.traces import Trace, TraceTokens
 
 PROMPT_TOKENS = 16
 

@@ -13,7 +13,7 @@ from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.job import Job
 from rdpt_ray.pipeline.score import Part, read_traces
 from rdpt_ray.pipeline.score_rows import scores_row
-from rdpt_ray.scoring.scorer import sentence_scores
+from rdpt_ray.scoring.traces import sentence_scores
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder
 from rdpt_ray.storage.runs import INGESTED, write_json

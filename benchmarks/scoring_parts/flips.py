@@ -12,7 +12,8 @@ from rdpt_ray.method.divergence import DIVERGENCES
 from rdpt_ray.method.provenance import classify_codes, sentence_prob
 from rdpt_ray.method.sentences import split_sentences
 from rdpt_ray.scoring.encoding import load_encoder
-from rdpt_ray.scoring.scorer import ModelScorer, Trace
+from rdpt_ray.scoring.scorer import ModelScorer
+from rdpt_ray.scoring.traces import Trace
 from rdpt_ray.scoring.transformers_engine import TransformersEngine
 from rdpt_ray.storage.ingested import read_file
 from rdpt_ray.storage.inputs import list_inputs

@@ -28,7 +28,8 @@ from rdpt_ray.pipeline.cluster import connected
 from rdpt_ray.pipeline.ingest import Destination, ingest
 from rdpt_ray.pipeline.score import Part, score
 from rdpt_ray.scoring.loading import identity_of, load_scorer
-from rdpt_ray.scoring.scorer import Scorer, Trace, TraceTokens
+from rdpt_ray.scoring.scorer import Scorer
+from rdpt_ray.scoring.traces import Trace, TraceTokens
 from rdpt_ray.storage.files import open_root
 from rdpt_ray.storage.inputs import list_inputs
 from rdpt_ray.storage.sessions import session_name

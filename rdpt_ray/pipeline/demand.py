@@ -27,7 +27,7 @@ from rdpt_ray.method.pruning import (
 from rdpt_ray.method.selection import policy_named
 from rdpt_ray.pipeline.eligible import Ledger, drop_reason
 from rdpt_ray.pipeline.score_rows import role_scores, scores_row, sentence_chars
-from rdpt_ray.scoring.scorer import Trace, TraceTokens, sentence_scores
+from rdpt_ray.scoring.traces import Trace, TraceTokens, sentence_scores
 from rdpt_ray.selection_config import SelectionConfig
 from rdpt_ray.storage.scores import Scores, is_pruned, read_scores
 

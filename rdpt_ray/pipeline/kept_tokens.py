@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from rdpt_ray.scoring.engine import TokenScores
-from rdpt_ray.scoring.scorer import Trace, TraceTokens
+from rdpt_ray.scoring.traces import Trace, TraceTokens
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.token_scores import StoredTokens, read_tokens, tokens_table
 

@@ -16,7 +16,7 @@ import ray
 from rdpt_ray.pipeline.kept_tokens import keep_tokens, kept_tokens
 from rdpt_ray.pipeline.score import Part, read_traces
 from rdpt_ray.pipeline.score_rows import scores_row
-from rdpt_ray.scoring.scorer import sentence_scores
+from rdpt_ray.scoring.traces import sentence_scores
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder
 from rdpt_ray.storage.scores import write_scores

@@ -24,7 +24,8 @@ from rdpt_ray.pipeline.score_rows import scores_row
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.loading import load_scorer
 from rdpt_ray.scoring.numerics import numerics
-from rdpt_ray.scoring.scorer import ModelScorer, Scorer, Trace, TraceTokens, sentence_scores
+from rdpt_ray.scoring.scorer import ModelScorer, Scorer
+from rdpt_ray.scoring.traces import Trace, TraceTokens, sentence_scores
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder
 from rdpt_ray.storage.scores import (

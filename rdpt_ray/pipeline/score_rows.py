@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from rdpt_ray.method.alignment import Span
 from rdpt_ray.method.candidate import RoleScores
-from rdpt_ray.scoring.scorer import SentenceScores
+from rdpt_ray.scoring.traces import SentenceScores
 from rdpt_ray.storage.scores import Scores
 
 

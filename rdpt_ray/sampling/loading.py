@@ -11,7 +11,6 @@ from rdpt_ray.sampling.written import end_ids
 from rdpt_ray.scoring.allocator import keep_freed_pages
 from rdpt_ray.scoring.identity import ModelIdentity, identify
 from rdpt_ray.scoring.loading import encoder_of
-from rdpt_ray.scoring.weights import load_model
 from rdpt_ray.storage.runs import canonical_json
 
 SamplingEngineName = Literal["transformers", "vllm"]
@@ -109,6 +108,7 @@ def load_sampler(
         drawing = load_vllm(model, identity, sampling, ends, num_threads=num_threads)
         return ModelSampler(encoder, drawing, sampling)
     from rdpt_ray.sampling.transformers_engine import TransformersSampler
+    from rdpt_ray.scoring.weights import load_model
 
     keep_freed_pages()
     loaded = load_model(identity.location, identity.revision, model.dtype, model.pool.num_gpus)

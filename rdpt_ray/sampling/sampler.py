@@ -13,8 +13,9 @@ from rdpt_ray.sample_config import SamplingConfig
 from rdpt_ray.sampling.engine import Ask, Drawn, SamplingEngine
 from rdpt_ray.sampling.streams import stream_seed
 from rdpt_ray.sampling.written import Writer
-from rdpt_ray.scoring.encoding import Message, TraceEncoder
+from rdpt_ray.scoring.encoding import TraceEncoder
 from rdpt_ray.scoring.scorer import or_error
+from rdpt_ray.scoring.traces import Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from transformers import AutoConfig, GenerationConfig
-
 from rdpt_ray.errors import ModelError
 from rdpt_ray.scoring.encoding import TraceEncoder
 from rdpt_ray.scoring.identity import ModelIdentity
@@ -75,6 +73,8 @@ def end_ids(identity: ModelIdentity, encoder: TraceEncoder) -> list[int]:
     Raises:
         ModelError: if nothing says how a turn ends.
     """
+    from transformers import AutoConfig, GenerationConfig
+
     of_tokenizer: Any = encoder.tokenizer.eos_token_id
     found: set[int | None] = {of_tokenizer}
     with suppress(ModelError):  # there is neither; the config may still say it

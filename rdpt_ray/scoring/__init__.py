@@ -3,7 +3,8 @@
 From text to scores:
     encoding.py, offsets.py, templates.py   messages and response -> token ids with character offsets
     batching.py      which traces share a forward pass, under a token budget
-    scorer.py        text in, token and sentence scores out: encoding + batching + an engine + alignment
+    scorer.py        text in, token and sentence scores out: encoding + batching + an engine
+    traces.py        what a trace and its scores are, and tokens added up to sentences; without torch
     loading.py       from a configured model to its scorer: one branch per engine
     identity.py      the key under which a model's scores are kept
 

@@ -7,12 +7,11 @@ the model expects markup around reasoning and answer, it reads it, unscored (doc
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jinja2
 import numpy as np
 from numpy.typing import NDArray
-from transformers import AddedToken, AutoTokenizer, PreTrainedTokenizerBase
 
 from rdpt_ray.errors import ModelError
 from rdpt_ray.method.alignment import Span
@@ -27,8 +26,10 @@ from rdpt_ray.scoring.envelopes import (
 )
 from rdpt_ray.scoring.offsets import repair
 from rdpt_ray.scoring.templates import with_fixed_date
+from rdpt_ray.scoring.traces import Message
 
-Message = dict[str, str]
+if TYPE_CHECKING:
+    from transformers import AddedToken, PreTrainedTokenizerBase
 
 TEMPLATE_FAULTS = (
     jinja2.TemplateError,
@@ -77,7 +78,7 @@ class TraceEncoder:
 
     def __init__(
         self,
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: "PreTrainedTokenizerBase",
         template_kwargs: dict[str, Any],
         envelope: Envelope = NONE,
         *,
@@ -136,7 +137,7 @@ class TraceEncoder:
         return rendered
 
     @property
-    def tokenizer(self) -> PreTrainedTokenizerBase:
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
         """The tokenizer, with every control token known as one."""
         return self._tokenizer
 
@@ -238,7 +239,7 @@ class TraceEncoder:
         return response_ids, spans[spans[:, 0] < end] if part.blanks else spans
 
 
-def _mark_control_tokens(tokenizer: PreTrainedTokenizerBase, written: str) -> frozenset[int]:
+def _mark_control_tokens(tokenizer: "PreTrainedTokenizerBase", written: str) -> frozenset[int]:
     """Have every control token known as one, so that `split_special_tokens` covers it; returns their ids.
 
     Control tokens are the special ones and those that template and envelope write, as transformers has it for
@@ -276,6 +277,8 @@ def load_encoder(
     Raises:
         ModelError: if there is no usable tokenizer, naming the model.
     """
+    from transformers import AutoTokenizer  # two seconds, which a task without a model does not pay
+
     try:
         tokenizer = AutoTokenizer.from_pretrained(model, revision=revision, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:

@@ -8,8 +8,6 @@ import platform
 from functools import cache
 from pathlib import Path
 
-import torch
-
 from rdpt_ray.model_config import ModelConfig
 
 
@@ -20,6 +18,8 @@ def numerics(model: ModelConfig, *, num_threads: int) -> dict[str, str]:
         model: The model that it hosts, as configured.
         num_threads: Compute threads.
     """
+    import torch  # loaded by then, where there is a model
+
     facts = {
         "engine": model.engine,
         "dtype": model.dtype,

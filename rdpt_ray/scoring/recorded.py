@@ -15,7 +15,7 @@ from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.scoring.engine import TokenScores
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.recorded_text import RecordedTokenizer, load_recorded_tokenizer
-from rdpt_ray.scoring.scorer import Trace, TraceTokens
+from rdpt_ray.scoring.traces import Trace, TraceTokens
 
 Record = tuple[NDArray[np.int32], NDArray[np.float32]]
 """Token ids and their log-probabilities in nats, as recorded: [tokens] each, if the record is sound."""

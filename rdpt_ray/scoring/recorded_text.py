@@ -8,14 +8,17 @@ character by character; only the white space where markup was may differ.
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers.decoders import DecodeStream
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from rdpt_ray.errors import ModelError
 from rdpt_ray.method.alignment import Span, first_inked
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 MARKUP_TAG = re.compile("<(?:/?think>|\\|(?:begin|end)_of_(?:thought|solution)\\|>)")
 """What canonicalisation takes out of texts (`storage.markup`), where it is no control token."""
@@ -30,7 +33,7 @@ SHOWN_CHARS = 30
 class RecordedTokenizer:
     """The tokenizer that a recording was made with."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast") -> None:
         """Wrap a loaded tokenizer; it needs no chat template.
 
         Control tokens are the special ones and those that the template writes, as for prompts.
@@ -104,6 +107,8 @@ def load_recorded_tokenizer(model: str, revision: str | None) -> RecordedTokeniz
     Raises:
         ModelError: if there is none, or none that decodes as it goes.
     """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
     try:
         tokenizer = AutoTokenizer.from_pretrained(model, revision=revision, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:

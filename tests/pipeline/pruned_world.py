@@ -12,7 +12,7 @@ from rdpt_ray.method.selection import policy_named, rank_candidates
 from rdpt_ray.pipeline.demand import Contested
 from rdpt_ray.pipeline.score_rows import role_scores, scores_row, sentence_chars
 from rdpt_ray.scoring.engine import TokenScores
-from rdpt_ray.scoring.scorer import Trace, TraceTokens, sentence_scores
+from rdpt_ray.scoring.traces import Trace, TraceTokens, sentence_scores
 from rdpt_ray.storage.scores import is_pruned
 
 LOGPROBS = np.array([0.0, -0.05, -0.1, -0.5, -2.0], np.float32)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rdpt_ray.errors import StoreError
 from rdpt_ray.pipeline.attempts import MAX_DEATHS, Attempts, Deaths, deaths_of
 from rdpt_ray.pipeline.gate import Gate
-from rdpt_ray.scoring.scorer import Trace
+from rdpt_ray.scoring.traces import Trace
 from rdpt_ray.storage.attempts import Attempt, hold, read_attempts
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.sessions import new_session, session_name, write_session

@@ -9,7 +9,7 @@ from rdpt_ray.method.pruning import ALONE, BOUNDS
 from rdpt_ray.pipeline.demand import AllOf, Contested, Demand, Prune, is_read
 from rdpt_ray.pipeline.eligible import Ledger
 from rdpt_ray.pipeline.score import read_traces
-from rdpt_ray.scoring.scorer import Trace
+from rdpt_ray.scoring.traces import Trace
 from rdpt_ray.selection_config import SelectionConfig
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder

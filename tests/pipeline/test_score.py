@@ -18,7 +18,8 @@ from rdpt_ray.pipeline.ingest import Destination, ingest
 from rdpt_ray.pipeline.score import Part, ScorePart, score
 from rdpt_ray.scoring.engine import TokenScores
 from rdpt_ray.scoring.loading import encoder_of, identity_of, load_scorer
-from rdpt_ray.scoring.scorer import ModelScorer, Trace
+from rdpt_ray.scoring.scorer import ModelScorer
+from rdpt_ray.scoring.traces import Trace
 from rdpt_ray.scoring.transformers_engine import load_engine
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.inputs import list_inputs

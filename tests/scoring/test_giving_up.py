@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rdpt_ray.pipeline.score_rows import scores_row
-from rdpt_ray.scoring.scorer import Trace, sentence_scores
+from rdpt_ray.scoring.traces import Trace, sentence_scores
 from rdpt_ray.scoring.transformers_engine import TransformersEngine
 
 CHUNK = 40

@@ -10,7 +10,8 @@ from rdpt_ray.errors import ModelError
 from rdpt_ray.model_config import ModelConfig, RecordedConfig
 from rdpt_ray.scoring.envelopes import ENVELOPES, NONE, THINK
 from rdpt_ray.scoring.loading import encoder_of, identity_of, load_scorer
-from rdpt_ray.scoring.scorer import ModelScorer, Trace, TraceTokens
+from rdpt_ray.scoring.scorer import ModelScorer
+from rdpt_ray.scoring.traces import Trace, TraceTokens
 
 MINIATURE = Path(__file__).resolve().parents[2] / "examples" / "miniature"
 THINKS = (

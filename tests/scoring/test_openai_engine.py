@@ -18,7 +18,8 @@ from rdpt_ray.scoring.encoding import TraceEncoder
 from rdpt_ray.scoring.engine import TokenScores, TokenSequence
 from rdpt_ray.scoring.loading import identity_of, load_scorer
 from rdpt_ray.scoring.openai_engine import connect, probe_of
-from rdpt_ray.scoring.scorer import ModelScorer, Trace
+from rdpt_ray.scoring.scorer import ModelScorer
+from rdpt_ray.scoring.traces import Trace
 
 TOLERANCE = 1e-4
 """Between a packed and a plain fp32 pass of these models, whose weights are eight times too large."""

@@ -13,7 +13,7 @@ from rdpt_ray.scoring.identity import identify
 from rdpt_ray.scoring.loading import load_scorer
 from rdpt_ray.scoring.recorded import RecordedScorer, load_recorded, record_id
 from rdpt_ray.scoring.recorded_text import load_recorded_tokenizer
-from rdpt_ray.scoring.scorer import Trace, TraceTokens, sentence_scores
+from rdpt_ray.scoring.traces import Trace, TraceTokens, sentence_scores
 
 TEACHER = str(Path(__file__).resolve().parents[2] / "examples" / "miniature" / "teacher")
 TOKENIZER = load_recorded_tokenizer(TEACHER, None)

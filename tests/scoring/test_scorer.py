@@ -14,7 +14,8 @@ from rdpt_ray.method.alignment import sentence_of_token
 from rdpt_ray.method.sentences import split_sentences
 from rdpt_ray.scoring.encoding import TraceEncoder
 from rdpt_ray.scoring.engine import TokenScores
-from rdpt_ray.scoring.scorer import ModelScorer, Trace, sentence_scores
+from rdpt_ray.scoring.scorer import ModelScorer
+from rdpt_ray.scoring.traces import Trace, sentence_scores
 from rdpt_ray.scoring.transformers_engine import TransformersEngine
 
 PROMPT = [

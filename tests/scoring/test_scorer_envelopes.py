@@ -7,7 +7,8 @@ import torch
 from rdpt_ray.scoring.encoding import TraceEncoder
 from rdpt_ray.scoring.engine import TokenScores
 from rdpt_ray.scoring.envelopes import Envelope
-from rdpt_ray.scoring.scorer import ModelScorer, Trace, TraceTokens
+from rdpt_ray.scoring.scorer import ModelScorer
+from rdpt_ray.scoring.traces import Trace, TraceTokens
 
 PROMPT = [{"role": "user", "content": "What is 6 x 7?"}]
 OWN = Envelope("config", "<|im_start|>think\n", "\n<|im_end|>\n\n", "<|im_end|>")

@@ -8,7 +8,8 @@ import torch
 from tokenizers import AddedToken, Tokenizer, models, normalizers
 
 from rdpt_ray.scoring.encoding import TraceEncoder
-from rdpt_ray.scoring.scorer import ModelScorer, Trace
+from rdpt_ray.scoring.scorer import ModelScorer
+from rdpt_ray.scoring.traces import Trace
 from rdpt_ray.scoring.transformers_engine import TransformersEngine
 
 PROMPT = [{"role": "user", "content": "What is 6 x 7?"}]

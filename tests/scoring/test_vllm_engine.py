@@ -21,7 +21,7 @@ from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.scoring.engine import RANK_CAP, TokenScores, TokenSequence
 from rdpt_ray.scoring.loading import encoder_of, identity_of, load_scorer
 from rdpt_ray.scoring.openai_engine import connect
-from rdpt_ray.scoring.scorer import Trace
+from rdpt_ray.scoring.traces import Trace
 
 logger = logging.getLogger(__name__)
 

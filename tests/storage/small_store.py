@@ -15,7 +15,7 @@ from rdpt_ray.pipeline.lineage import files_of
 from rdpt_ray.pipeline.score_rows import scores_row
 from rdpt_ray.pipeline.select import Selection, select_bucket
 from rdpt_ray.pipeline.verify import Verification, verify_bucket
-from rdpt_ray.scoring.scorer import SentenceScores
+from rdpt_ray.scoring.traces import SentenceScores
 from rdpt_ray.selection_config import SelectionConfig, VerifyConfig
 from rdpt_ray.storage.inputs import list_inputs
 from rdpt_ray.storage.model_records import write_model_record

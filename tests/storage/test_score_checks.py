@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rdpt_ray.pipeline.kept_tokens import keep_tokens
 from rdpt_ray.pipeline.score_rows import scores_row
 from rdpt_ray.scoring.engine import TokenScores
-from rdpt_ray.scoring.scorer import Trace, TraceTokens, sentence_scores
+from rdpt_ray.scoring.traces import Trace, TraceTokens, sentence_scores
 from rdpt_ray.storage.derived_checks import check_token_rows
 from rdpt_ray.storage.files import open_root
 from rdpt_ray.storage.schemas import SCORES
