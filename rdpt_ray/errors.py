@@ -5,6 +5,7 @@
     +-- InputError (ValueError)    an input file, row or column is wrong and cannot be quarantined
     +-- ModelError (ValueError)    a model, tokenizer or chat template cannot be used for scoring
     +-- StoreError (OSError)       the store holds something it must not, or cannot be written
+    |   +-- DamagedError           a file of it is not what was written under its name
     +-- CapacityError (RuntimeError)  the cluster cannot hold what was asked for
     +-- QuarantineError (RuntimeError)  more of the rows read is quarantined than `fail_above` allows
     +-- PublishError (RuntimeError)   the dataset must not be published, or the other side refuses it
@@ -36,6 +37,10 @@ class ModelError(RdptError, ValueError):
 
 class StoreError(RdptError, OSError):
     """The store is inconsistent or not writable; names the file."""
+
+
+class DamagedError(StoreError):
+    """A file of the store can be read, and is not what its name says; most such files a job makes again."""
 
 
 class CapacityError(RdptError, RuntimeError):

@@ -18,8 +18,7 @@ from rdpt_ray.pipeline.roles import TEACHER, is_teacher, teacher_of
 from rdpt_ray.pipeline.score_rows import role_scores, sentence_chars
 from rdpt_ray.selection_config import FiltersConfig
 from rdpt_ray.storage.files import Root
-from rdpt_ray.storage.parts import bucket_folder
-from rdpt_ray.storage.schemas import CONTENT
+from rdpt_ray.storage.part_checks import read_content
 from rdpt_ray.storage.scores import Scores, is_pruned, read_scores
 
 NO_TEACHER = "no_teacher"
@@ -83,7 +82,9 @@ def read_bucket(
         run: Where everything lies.
 
     Raises:
-        StoreError: naming the file, if one is missing or about other traces.
+        DamagedError: naming the file, if one is not what its name says. Nobody has looked before: a start
+            looks only at what models have yet to read.
+        StoreError: naming the file, if one is missing.
     """
     ledger = run.ledger.rows(bucket.bucket)
     quarantine = [
@@ -110,10 +111,8 @@ def _read_parts(
     Two runs that ingest at once can store a trace in two parts; it is taken from the first that holds it.
     """
     left = dict(rows)
-    content = [field.name for field in CONTENT]
     for key in sorted(bucket.parts):
-        name = f"{bucket_folder(run.dataset, bucket.bucket)}/{key}.parquet"
-        traces = run.store.read_table(name, columns=content).to_pylist()
+        traces = read_content(run.store, run.dataset, bucket.bucket, key).to_pylist()
         trace_ids = [trace["trace_id"] for trace in traces]
         num_sentences = [len(trace["sentences"]) for trace in traces]
         told = run.ledger.with_verdicts(rows, key, trace_ids)

@@ -1,6 +1,5 @@
 """Whether what else is derived from a part is about it: token scores, verdicts, records."""
 
-import hashlib
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +10,7 @@ from rdpt_ray.storage.damage import Finding
 from rdpt_ray.storage.recorded import record_bucket
 from rdpt_ray.storage.score_checks import PartShape, check_traces
 from rdpt_ray.storage.trace_checks import num_items
+from rdpt_ray.storage.verified import is_of
 
 _NEEDED = ("starts", "ends", "logprobs")
 _SIGNALS = ("ranks", "briers")
@@ -65,7 +65,7 @@ def check_verdict_rows(table: pa.Table, shape: PartShape | None, verifier_id: st
     """
     findings = check_traces(table, shape, is_whole=False)
     told = (table.schema.metadata or {}).get(b"verifier", b"")
-    if not verifier_id.endswith(f"-{hashlib.sha256(told).hexdigest()[:12]}"):
+    if not is_of(told, verifier_id):
         findings.append((f"verdicts of {verifier_id}", told.decode("utf-8", "replace")))
     ids = table.column("trace_id").to_pylist()
     if not findings and ids != sorted(ids):

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from rdpt_ray.errors import StoreError
+from rdpt_ray.errors import DamagedError, StoreError
 from rdpt_ray.storage import whole_files
 from rdpt_ray.storage.listing import files_below
 from rdpt_ray.storage.ranges import RangedFile
@@ -162,7 +162,7 @@ class Root:
         self._do("deleted", name, remove)
 
     def read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """A Parquet file as a table; an error if it is not valid Parquet."""
+        """A Parquet file as a table; a DamagedError if it is not valid Parquet, or not as it was written."""
         content = self.read_bytes(name)
         try:
             check_seal(content)
@@ -183,7 +183,7 @@ class Root:
             facts.pop(KEY.encode(), None)
             return table.select(names).replace_schema_metadata(facts or None)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise StoreError(
+            raise DamagedError(
                 f"{self.show(name)}: not a valid Parquet file ({error}); delete it and rerun"
             ) from error
 

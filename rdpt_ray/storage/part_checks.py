@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from rdpt_ray.errors import DamagedError
 from rdpt_ray.storage.damage import Damage, Finding, damages, read_checked
 from rdpt_ray.storage.derived_checks import check_token_rows, check_verdict_rows
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_folder
 from rdpt_ray.storage.places import Place
-from rdpt_ray.storage.schemas import SCORES, TOKENS, TRACES
+from rdpt_ray.storage.schemas import CONTENT, SCORES, TOKENS, TRACES
 from rdpt_ray.storage.score_checks import PartShape, check_score_rows, shape_of
 from rdpt_ray.storage.scores import partial_folder, score_name
 from rdpt_ray.storage.trace_checks import check_part_rows
@@ -42,10 +43,37 @@ def open_part(
     table, findings = read_checked(root, name, TRACES)
     if table is None:
         return None, damages(name, findings)
+    findings = _check_part(table, bucket, key, num_buckets)
+    return None if findings else table, damages(name, findings)
+
+
+def read_content(root: Root, dataset: str, bucket: int, key: str) -> pa.Table:
+    """The columns CONTENT of a part, once it is certain that they are what its key says.
+
+    Args:
+        root: The store.
+        dataset: The dataset it belongs to.
+        bucket: The bucket it lies in.
+        key: Its part-key.
+
+    Raises:
+        DamagedError: naming the file, if it holds anything else.
+        StoreError: if it cannot be read, which says nothing about what is in it.
+    """
+    name = f"{bucket_folder(dataset, bucket)}/{key}.parquet"
+    table = root.read_table(name, [field.name for field in CONTENT])
+    for expected, found in _check_part(table, bucket, key, None):
+        raise DamagedError(
+            f"{root.show(name)}: expected {expected}, found {found}; delete it and run its job again:"
+            " ingestion writes its traces again"
+        )
+    return table
+
+
+def _check_part(table: pa.Table, bucket: int, key: str, num_buckets: int | None) -> list[Finding]:
     splitter = (table.schema.metadata or {}).get(b"splitter")
     told = None if splitter is None else splitter.decode("utf-8", "replace")
-    findings = check_part_rows(table, told, key, bucket, num_buckets)
-    return None if findings else table, damages(name, findings)
+    return check_part_rows(table, told, key, bucket, num_buckets)
 
 
 def check_scores(

@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rdpt_ray.errors import StoreError
+from rdpt_ray.errors import DamagedError
 from rdpt_ray.method.pruning import PRUNED
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import key_slices
@@ -110,7 +110,8 @@ def read_scores(
         A row per trace, in the same order; `unread` for one that has none.
 
     Raises:
-        StoreError: naming the file, if it is unreadable, or about other traces or sentences.
+        DamagedError: naming the file, if it is unreadable, or about other traces or sentences,
+            or of another model.
     """
     held = read_held(root, model_key, key, trace_ids, num_sentences)
     return [held.get(trace_id) or unread(trace_id) for trace_id in trace_ids]
@@ -126,14 +127,15 @@ def read_whole(
     """The scores of every trace of a part; arguments as of `read_scores`.
 
     Raises:
-        StoreError: naming the file, if it is unreadable, or about other traces or sentences.
+        DamagedError: naming the file, if it is unreadable, or about other traces or sentences,
+            or of another model.
     """
     name = score_name(model_key, key)
-    table = root.read_table(name)
+    table = _read(root, name, model_key)
     if table.schema.names != SCORES.names or table.column("trace_id").to_pylist() != list(
         trace_ids
     ):
-        raise StoreError(
+        raise DamagedError(
             f"{root.show(name)}: its {table.num_rows} rows are not the {len(trace_ids)} traces of part"
             f" {key}; delete it and rerun to score the part again"
         )
@@ -151,16 +153,17 @@ def read_partial(
     """trace_id -> the most that a model has read of it, of those traces of a part that it has begun.
 
     Raises:
-        StoreError: naming the file, if it is unreadable, or about other traces or sentences.
+        DamagedError: naming the file, if it is unreadable, or about other traces or sentences,
+            or of another model.
     """
     known, expected = set(trace_ids), _by_trace(trace_ids, num_sentences)
     held: dict[str, Scores] = {}
     for name in root.names(partial_folder(model_key, key)):
-        table = root.read_table(name)
+        table = _read(root, name, model_key)
         if table.schema.names != SCORES.names or not known.issuperset(
             table.column("trace_id").to_pylist()
         ):
-            raise StoreError(
+            raise DamagedError(
                 f"{root.show(name)}: it is not about traces of part {key}; delete it and rerun to score"
                 " them again"
             )
@@ -176,7 +179,7 @@ def deciding_files(root: Root, model_key: str, key: str) -> set[str]:
     """The partial files that `read_partial` takes a row from: without the others it reads the same.
 
     Raises:
-        StoreError: if a file is unreadable.
+        DamagedError: if a file is unreadable.
     """
     best: dict[str, tuple[tuple[int, int], str]] = {}
     for name in root.names(partial_folder(model_key, key)):
@@ -197,12 +200,25 @@ def read_held(
     """trace_id -> what a model has read of it, of all traces of a part that it has begun.
 
     Raises:
-        StoreError: naming the file, if it is unreadable, or about other traces or sentences.
+        DamagedError: naming the file, if it is unreadable, or about other traces or sentences,
+            or of another model.
     """
     if root.exists(score_name(model_key, key)):
         rows = read_whole(root, model_key, key, trace_ids, num_sentences).to_pylist()
         return {row["trace_id"]: row for row in rows}
     return read_partial(root, model_key, key, trace_ids, num_sentences)
+
+
+def _read(root: Root, name: str, model_key: str) -> pa.Table:
+    """A file's rows; one of an earlier version does not say whose they are."""
+    table = root.read_table(name)
+    told = (table.schema.metadata or {}).get(b"model", model_key.encode())
+    if told != model_key.encode():
+        raise DamagedError(
+            f"{root.show(name)}: expected scores of {model_key}, found those of"
+            f" {told.decode('utf-8', 'replace')}; delete it and rerun to score its traces again"
+        )
+    return table
 
 
 def _by_trace(
@@ -217,7 +233,7 @@ def _check_lists(
     """Refuse lists that are not one entry per sentence: of another splitter, or damaged.
 
     Raises:
-        StoreError: naming file, trace, what was expected and what was found.
+        DamagedError: naming file, trace, what was expected and what was found.
     """
     ids, errors = table.column("trace_id").to_pylist(), table.column("error").to_pylist()
     lengths = {
@@ -231,7 +247,7 @@ def _check_lists(
         for column, count in found.items():
             is_there = count == expected if count is not None else error or column not in NEEDED
             if not is_there:
-                raise StoreError(
+                raise DamagedError(
                     f"{root.show(name)}: trace {trace_id}: expected"
                     f" {'a list' if expected is None else f'{expected} entries'} in {column}, one entry"
                     f" per sentence, found {'none' if count is None else count}; delete the file and"

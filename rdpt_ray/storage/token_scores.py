@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from rdpt_ray.errors import StoreError
+from rdpt_ray.errors import DamagedError
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.parts import bucket_slices
 from rdpt_ray.storage.schemas import TOKENS
@@ -88,14 +88,14 @@ def read_tokens(
             another attempt may mend.
 
     Raises:
-        StoreError: naming the file, if it is unreadable or not of the schema TOKENS.
+        DamagedError: naming the file, if it is unreadable or not of the schema TOKENS.
     """
     wanted = pc.field("trace_id").isin(pa.array(list(trace_ids), pa.string()))
     found: dict[str, StoredTokens] = {}
     for name in sorted(set(names)):
         table = root.read_table(name)
         if not table.schema.equals(TOKENS):
-            raise StoreError(
+            raise DamagedError(
                 f"{root.show(name)}: expected the columns {', '.join(TOKENS.names)}, found"
                 f" {', '.join(table.schema.names)}; delete it and rerun to score its traces again"
             )

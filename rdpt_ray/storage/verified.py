@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from rdpt_ray.errors import StoreError
+from rdpt_ray.errors import DamagedError
 from rdpt_ray.storage.files import Root
 
 VERIFIED = pa.schema(
@@ -51,16 +51,27 @@ def verified_name(verifier_id: str, part_key: str, wanted: References) -> str:
     return f"verified/{verifier_id}/{part_key}-{digest.hexdigest()[:16]}.parquet"
 
 
+def is_of(told: bytes, verifier_id: str) -> bool:
+    """Whether what a file says of its verifier is what the verifier's id hashes."""
+    return verifier_id.endswith(f"-{hashlib.sha256(told).hexdigest()[:12]}")
+
+
 def read_verdicts(root: Root, name: str, wanted: References) -> list[dict[str, Any]]:
     """The rows of one file, by trace_id.
 
     Raises:
-        StoreError: if it is unreadable or about other traces.
+        DamagedError: if it is unreadable or about other traces.
     """
     table = root.read_table(name)
+    told = (table.schema.metadata or {}).get(b"verifier")
+    if told is not None and not is_of(told, name.split("/")[1]):
+        raise DamagedError(
+            f"{root.show(name)}: expected verdicts of {name.split('/')[1]}, found those of"
+            f" {told.decode('utf-8', 'replace')}; delete it and rerun to verify them again"
+        )
     found = table.column("trace_id").to_pylist() if "trace_id" in table.schema.names else []
     if table.schema.names != VERIFIED.names or found != sorted(wanted):
-        raise StoreError(
+        raise DamagedError(
             f"{root.show(name)}: its {table.num_rows} rows are not the {len(wanted)} traces to verify;"
             " delete it and rerun to verify them again"
         )
@@ -82,7 +93,7 @@ def read_verified(
         trace_id -> whether its answer is right. What is missing stays as the input says.
 
     Raises:
-        StoreError: if they are not there, unreadable or about other traces.
+        DamagedError: if they are not there, unreadable or about other traces.
     """
     if not wanted:
         return {}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdpt_ray.errors import StoreError
+from rdpt_ray.errors import DamagedError, StoreError
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.schemas import SCORES
 from rdpt_ray.storage.scores import (
@@ -266,3 +266,15 @@ def test_a_file_says_whose_scores_it_holds(root, rows):
     write_scores(root, "model", "key", IDS, rows)
     (name,) = root.names("")
     assert root.read_table(name).schema.metadata == {b"model": b"model"}
+
+
+@pytest.mark.parametrize("kind", ["whole", "partial"])
+def test_scores_of_another_model_are_refused_whoever_put_them_there(root, kind):
+    rows = [row("a"), row("b")][: 2 if kind == "whole" else 1]
+    write_scores(root, "model", "key", IDS, rows)
+    (name,) = root.names("")
+    other = name.replace("/model/", "/other/")
+    root.write_bytes(other, root.read_bytes(name))
+    with pytest.raises(DamagedError, match="expected scores of other, found those of model"):
+        read_scores(root, "other", "key", IDS)
+    assert read_scores(root, "model", "key", IDS)[: len(rows)] == rows

@@ -1,11 +1,13 @@
 """Verdicts at rest: named by what they are about, refused where they are about something else."""
 
+from hashlib import sha256
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdpt_ray.errors import StoreError
+from rdpt_ray.errors import DamagedError, StoreError
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.verified import (
     VERIFIED,
@@ -94,3 +96,15 @@ def test_the_order_of_references_does_not_matter():
     assert verified_name("v", "k", {"a": "1", "b": None}) == verified_name(
         "v", "k", {"b": None, "a": "1"}
     )
+
+
+def test_verdicts_of_another_verifier_are_refused(root):
+    wanted, said = {"a": "1"}, b'{"name":"math"}'
+    one, other = (f"{name}-{sha256(said).hexdigest()[:12]}" for name in ("math", "moved"))
+    facts = {"verifier": said.decode()}
+    for verifier_id in (one, f"{other[:-1]}!"):
+        name = verified_name(verifier_id, "key", wanted)
+        root.write_table(name, verdicts(("a", True, None)), facts)
+    assert read_verified(root, one, "key", wanted) == {"a": True}
+    with pytest.raises(DamagedError, match="expected verdicts of moved-"):
+        read_verified(root, f"{other[:-1]}!", "key", wanted)
