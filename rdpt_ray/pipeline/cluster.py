@@ -24,7 +24,7 @@ def connected() -> Iterator[None]:
     """
     if ray.is_initialized():
         _quiet()
-        with _unwrapped():
+        with unwrapped():
             yield
         return
     if os.environ.get("RAY_ADDRESS"):
@@ -43,14 +43,14 @@ def connected() -> Iterator[None]:
         )
     _quiet()
     try:
-        with _unwrapped():
+        with unwrapped():
             yield
     finally:
         ray.shutdown()
 
 
 @contextmanager
-def _unwrapped() -> Iterator[None]:
+def unwrapped() -> Iterator[None]:
     """Raise an error that a worker made for users as itself, not as a page of Ray's frames."""
     try:
         yield

@@ -31,7 +31,7 @@ from rdpt_ray.pipeline.outlook import leave_word, outlook
 from rdpt_ray.pipeline.precision import Check, check_precision
 from rdpt_ray.pipeline.progress import Advance
 from rdpt_ray.pipeline.quarantined import Quarantined, check_outcome
-from rdpt_ray.pipeline.repair import ingest_soundly
+from rdpt_ray.pipeline.repair import soundly
 from rdpt_ray.pipeline.roles import demand_of
 from rdpt_ray.pipeline.score import Part
 from rdpt_ray.pipeline.score_role import score_role
@@ -71,7 +71,6 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
 
 def _run(job: Job, console: Console) -> Run:
     """Do what is left of a job, up to its manifest."""
-    config, kind = job.config, job.kind
     check_job(job)
     console.print(
         f"run {job.run_id}: {shown(job.files)}, by {', '.join(job.models)}",
@@ -80,42 +79,49 @@ def _run(job: Job, console: Console) -> Run:
     )
     with connected(), working(job, console) as session:
         check_cluster(job, console)
-        buckets, damaged = ingest_soundly(job, session)
-        quarantined = Quarantined(job, buckets)
-        quarantined.check()
-        parts = parts_of(buckets)
-        leave_word(job)
-        for each in outlook(job, parts):
-            console.print(each.text, highlight=False, markup=False)
-        verification = verify_and_screen(job, parts, session)
-        models = score_all(job, parts, session, quarantined)
-        selection = Selection(
-            store=job.store,
-            dataset=config.name,
-            run=job.folder,
-            model_keys={role: identity.key for role, identity in job.identities.items()},
-            thresholds=config.thresholds,
-            selection=config.selection if kind == "curate" else None,
-            num_examples=config.report.num_traces,
-            verify=config.verify,
-        )
-        selection, auto_beta = _with_beta(selection, buckets, session)
-        precision = check_precision(parts, _precision(job, selection.thresholds, session), console)
-        summary = _select(buckets, within_budget(buckets, selection), session)
-        check_outcome(job, summary)
-        return finish(
-            job,
-            session,
-            Findings(
-                summary=summary,
-                models=tuple(models),
-                beta=float(selection.thresholds.beta),
-                auto_beta=auto_beta,
-                verification=verification,
-                precision=precision,
-                damaged=damaged,
-            ),
-        )
+        return soundly(job, session, partial(_stages, job, session))
+
+
+def _stages(job: Job, session: AtWork, buckets: list[IngestedBucket], damaged: int) -> Run:
+    """Everything after ingestion; it can be done again, and finds what it has done."""
+    config, kind = job.config, job.kind
+    quarantined = Quarantined(job, buckets)
+    quarantined.check()
+    parts = parts_of(buckets)
+    leave_word(job)
+    for each in outlook(job, parts):
+        session.console.print(each.text, highlight=False, markup=False)
+    verification = verify_and_screen(job, parts, session)
+    models = score_all(job, parts, session, quarantined)
+    selection = Selection(
+        store=job.store,
+        dataset=config.name,
+        run=job.folder,
+        model_keys={role: identity.key for role, identity in job.identities.items()},
+        thresholds=config.thresholds,
+        selection=config.selection if kind == "curate" else None,
+        num_examples=config.report.num_traces,
+        verify=config.verify,
+    )
+    selection, auto_beta = _with_beta(selection, buckets, session)
+    precision = check_precision(
+        parts, _precision(job, selection.thresholds, session), session.console
+    )
+    summary = _select(buckets, within_budget(buckets, selection), session)
+    check_outcome(job, summary)
+    return finish(
+        job,
+        session,
+        Findings(
+            summary=summary,
+            models=tuple(models),
+            beta=float(selection.thresholds.beta),
+            auto_beta=auto_beta,
+            verification=verification,
+            precision=precision,
+            damaged=damaged,
+        ),
+    )
 
 
 def check_cluster(job: Job, console: Console) -> None:

@@ -1,31 +1,41 @@
-"""What a job finds in its store is looked at before it is relied on, and set aside if it is damaged.
+"""What a job finds damaged in its store is set aside and made again, and the job goes on.
 
 Everything derived is made again by the stages that make it anyway: traces from the input, scores by the
-models. So one file that a disk spoilt costs its part, not the run. A fresh store has nothing to look at.
+models. So one file that a disk spoilt costs its part, not the run.
+
+A start looks only at the parts that models have yet to read, which costs them little and keeps damage out of
+a pool. Whatever else a run relies on it reads anyway, and no reader takes what is not what its name says
+(`DamagedError`); then every file of the run is looked at. So nothing is read twice where nothing is damaged,
+and nobody keeps a record of what was sound once.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from rdpt_ray.errors import StoreError
+from rdpt_ray.errors import DamagedError, StoreError
 from rdpt_ray.method.verifiers import verifier_id
+from rdpt_ray.pipeline.cluster import unwrapped
 from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.job import Job, ingest_input, ingested
 from rdpt_ray.pipeline.part_tasks import over_tasks
 from rdpt_ray.pipeline.session import AtWork
 from rdpt_ray.storage.damage import Damage, set_aside
+from rdpt_ray.storage.drops import forget_drops
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.part_checks import check_derived, check_scores, open_part
 from rdpt_ray.storage.parts import bucket_slices
 from rdpt_ray.storage.places import Place, place_of
 from rdpt_ray.storage.runs import INGESTED
 from rdpt_ray.storage.score_checks import shape_of
+from rdpt_ray.storage.scores import scored_parts
 from rdpt_ray.storage.token_scores import token_name
+
+Result = TypeVar("Result")
 
 HERE = 32
 """So few parts are looked at sooner than tasks are started."""
@@ -46,26 +56,54 @@ class Relied:
     """Part-key -> files of verdicts on its answers."""
 
 
-def ingest_soundly(job: Job, session: AtWork) -> tuple[list[IngestedBucket], int]:
-    """What the run consists of, once every damaged file of it is set aside; and how many were.
-
-    Raises:
-        InputError: if no row can be used.
-        StoreError: if a file cannot be read at all.
-    """
-    damaged = repair(job, session)
-    buckets = ingest_input(job, session)
-    if damaged:  # scores of a damaged part could not be looked at without it
-        damaged += repair(job, session)
-    return buckets, damaged
-
-
-def repair(job: Job, session: AtWork) -> int:
-    """Set aside every damaged file that the run would rely on, and ingest again what that takes away.
+def soundly(
+    job: Job, session: AtWork, work: Callable[[list[IngestedBucket], int], Result]
+) -> Result:
+    """Ingest, and do what goes by the run's files; again from there if one of them turns out damaged.
 
     Args:
         job: The job; nothing of it has begun.
         session: For whom this is done.
+        work: Called with what the run consists of and how many files were set aside so far. What it has
+            left in the store when it meets damage, it finds there the next time.
+
+    Returns:
+        What `work` returns.
+
+    Raises:
+        DamagedError: if `work` meets damage that is not in a file that is made again.
+        InputError: if no row can be used.
+        StoreError: if a file cannot be read at all.
+    """
+    damaged = repair(job, session, unread_only=True)
+    if damaged:
+        damaged += _repair_all(job, session)
+    while True:
+        try:
+            with unwrapped():
+                return work(ingest_input(job, session), damaged)
+        except DamagedError:
+            found = _repair_all(job, session)
+            if not found:
+                raise
+            damaged += found
+
+
+def _repair_all(job: Job, session: AtWork) -> int:
+    damaged = repair(job, session)
+    if damaged:  # scores of a damaged part could not be looked at without it
+        ingest_input(job, session)
+        damaged += repair(job, session)
+    return damaged
+
+
+def repair(job: Job, session: AtWork, *, unread_only: bool = False) -> int:
+    """Set aside every damaged file that the run would rely on, and have ingested again what that takes away.
+
+    Args:
+        job: The job; nobody works on it.
+        session: For whom this is done.
+        unread_only: Look only at parts that some model has not scored whole, and at what is made of them.
 
     Returns:
         How many files were damaged.
@@ -74,6 +112,8 @@ def repair(job: Job, session: AtWork) -> int:
         StoreError: if a file cannot be read at all.
     """
     places = _parts(job)
+    whole = _scored_by_all(job, len(places)) if unread_only and places else set[str]()
+    to_look_at = [place for place in places if place.part not in whole]
     relied = Relied(
         job.store,
         job.config.name,
@@ -81,16 +121,24 @@ def repair(job: Job, session: AtWork) -> int:
         _verdicts(job),
     )
     kinds: Counter[str] = Counter()
-    if places:
-        with session.stage("check store", len(places)) as advance:
-            for found in _over(places, relied):
+    if to_look_at:
+        with session.stage("check store", len(to_look_at)) as advance:
+            for found in _over(to_look_at, relied):
                 advance(1, "parts")
                 for damage in found:
                     _tell(damage, session, kinds)
     known = ingested(job)
     if known is not None and (kinds["part"] or _lacks(job, places)):
         job.store.delete(f"{job.folder}/{INGESTED}")
+    if kinds["part"]:  # a search that reads a few columns cannot tell another part's file
+        forget_drops(job.store, job.folder)
     return kinds.total()
+
+
+def _scored_by_all(job: Job, num_parts: int) -> set[str]:
+    """The parts that no model of the run has to read any more."""
+    scored = [scored_parts(job.store, each.key, num_parts) for each in job.identities.values()]
+    return set.intersection(*scored) if scored else set()
 
 
 def _parts(job: Job) -> list[Place]:

@@ -3,6 +3,7 @@
 They do what `curate` would do first and leave it in the store, so that `curate` goes on from there.
 """
 
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -13,7 +14,8 @@ from rdpt_ray.pipeline.curate import check_cluster, check_job, score_all, verify
 from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.job import Job, open_job, parts_of, working
 from rdpt_ray.pipeline.quarantined import Quarantined
-from rdpt_ray.pipeline.repair import ingest_soundly
+from rdpt_ray.pipeline.repair import soundly
+from rdpt_ray.pipeline.session import AtWork
 
 
 def ingest_only(config: CurateConfig, console: Console) -> dict[str, Any]:
@@ -27,7 +29,7 @@ def ingest_only(config: CurateConfig, console: Console) -> dict[str, Any]:
     """
     job = open_job(config, "curate")
     with connected(), working(job, console) as session:
-        return _counts(job, ingest_soundly(job, session)[0])
+        return soundly(job, session, lambda buckets, _: _counts(job, buckets))
 
 
 def score_only(config: CurateConfig, console: Console) -> dict[str, Any]:
@@ -43,12 +45,15 @@ def score_only(config: CurateConfig, console: Console) -> dict[str, Any]:
     check_job(job)
     with connected(), working(job, console) as session:
         check_cluster(job, console)
-        buckets, _ = ingest_soundly(job, session)
-        quarantined = Quarantined(job, buckets)
-        quarantined.check()
-        parts = parts_of(buckets)
-        verify_and_screen(job, parts, session)
-        models = score_all(job, parts, session, quarantined)
+        return soundly(job, session, partial(_scored, job, session))
+
+
+def _scored(job: Job, session: AtWork, buckets: list[IngestedBucket], _: int) -> dict[str, Any]:
+    quarantined = Quarantined(job, buckets)
+    quarantined.check()
+    parts = parts_of(buckets)
+    verify_and_screen(job, parts, session)
+    models = score_all(job, parts, session, quarantined)
     return {
         **_counts(job, buckets),
         "scored": {model.role: model.scored for model in models},

@@ -61,6 +61,12 @@ def finish_drops(root: Root, run: str, reason: Reason, by_bucket: Mapping[int, i
     write_json(root, _index(run, reason), {"buckets": buckets})
 
 
+def forget_drops(root: Root, run: str) -> None:
+    """Have every reason looked for again."""
+    for reason in REASONS:
+        root.delete(_index(run, reason))
+
+
 def count_drops(root: Root, run: str, reason: Reason) -> int | None:
     """How many traces are dropped for a reason; None where that has not been found out.
 

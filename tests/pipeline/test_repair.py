@@ -1,17 +1,19 @@
 """A store that a disk spoilt: every damaged file is set aside and made again; the run comes out the same."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from rdpt_ray.config import parse_config
-from rdpt_ray.errors import StoreError
+from rdpt_ray.errors import DamagedError, StoreError
 from rdpt_ray.pipeline.job import open_job
 from rdpt_ray.pipeline.repair import Relied, check
+from rdpt_ray.pipeline.stages import score_only
 from rdpt_ray.storage.damage import DAMAGED
 from rdpt_ray.storage.files import Root
-from tests.pipeline.conftest import config_tree, miniature_rows, run, table_bytes
+from tests.pipeline.conftest import QUIET, config_tree, miniature_rows, run, table_bytes
 
 pytestmark = pytest.mark.ray
 
@@ -23,6 +25,7 @@ def finished(ray_cluster, tmp_path_factory):
     tree = config_tree(folder, rows=miniature_rows(0, 40), actors=1)
     tree["verify"] = {"method": "numeric", "overwrite": True}
     tree["models"]["teacher"]["keep_token_logprobs"] = True
+    tree["selection"] = {"filters": {"duplicates": {}}}
     done = run(tree)
     return tree, table_bytes(done), done
 
@@ -101,6 +104,63 @@ def test_tokens_and_verdicts_too_and_a_part_that_is_gone(copied):
     assert table_bytes(again) == tables
     assert again.facts.sessions.damaged == 2
     assert gone.exists()
+
+
+def looks(store):
+    """How long the last start took to look at files; None: it looked at none."""
+    records = [json.loads(path.read_text()) for path in store.glob("runs/*/sessions/*.json")]
+    last = max(records, key=lambda record: (record["started_at"], record["session"]))
+    return last["timings"].get("check store")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_start_with_everything_scored_looks_at_nothing_and_meets_what_is_in_the_wrong_place(
+    copied,
+):
+    """Nor is what was found with another part's texts believed: the search for duplicates is made again."""
+    tree, store, tables, _ = copied
+    drops = {path.name: path.read_bytes() for path in store.glob("runs/*/drops/*/*")}
+    for path in [*store.glob("runs/*/drops/*/*"), *store.glob("runs/*/sessions/*")]:
+        path.unlink()
+    assert table_bytes(run(tree)) == tables
+    assert looks(store) is None
+    for path in [*store.glob("runs/*/manifest.json"), *store.glob("runs/*/drops/*/*")]:
+        path.unlink()
+    one, other = sorted(store.glob("traces/small/bucket=*/*.parquet"))[:2]
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+    again = run(tree)
+    assert table_bytes(again) == tables
+    assert again.facts.sessions.damaged == 2
+    assert {path.name: path.read_bytes() for path in store.glob("runs/*/drops/*/*")} == drops
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_part_that_a_model_has_yet_to_read_is_looked_at_before(copied):
+    tree, store, tables, _ = copied
+    for path in store.glob("runs/*/sessions/*"):
+        path.unlink()
+    part = sorted(store.glob("traces/small/bucket=*/*.parquet"))[0]
+    (scores,) = store.glob(f"scores/student*/{part.name}")
+    scores.unlink()
+    flip(part)
+    result = score_only(parse_config(tree), QUIET)
+    assert result["scored"]["student"] > 0
+    assert looks(store) is not None
+    assert list((store / DAMAGED).rglob("*.parquet")) == [store / DAMAGED / part.relative_to(store)]
+    assert table_bytes(run(tree)) == tables
+
+
+@pytest.mark.slow
+def test_damage_that_no_job_mends_ends_the_job_with_its_name(copied):
+    tree, store, _, _ = copied
+    ledger = sorted(store.glob("runs/*/rows/*.parquet"))[0]
+    flip(ledger)
+    with pytest.raises(DamagedError, match=f"{ledger.name}: not a valid Parquet"):
+        run(tree)
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 import pytest
 
 from rdpt_ray.errors import StoreError
-from rdpt_ray.storage.drops import count_drops, finish_drops, read_drops, write_drops
+from rdpt_ray.storage.drops import count_drops, finish_drops, forget_drops, read_drops, write_drops
 from rdpt_ray.storage.files import open_root
 
 
@@ -54,3 +54,13 @@ def test_a_table_that_is_gone_is_named(root):
     finish_drops(root, "runs/r", "contaminated", {0: 1})
     with pytest.raises(StoreError, match=r"drops/contaminated/bucket=0000\.parquet"):
         read_drops(root, "runs/r", 0)
+
+
+def test_what_is_forgotten_is_looked_for_again(root):
+    write_drops(root, "runs/r", "contaminated", 0, {"a": "aime row 1"})
+    for run in ("runs/r", "runs/s"):
+        finish_drops(root, run, "contaminated", {0: 1})
+    forget_drops(root, "runs/r")
+    assert read_drops(root, "runs/r", 0) == {}
+    assert count_drops(root, "runs/r", "contaminated") is None
+    assert count_drops(root, "runs/s", "contaminated") == 1
