@@ -79,12 +79,15 @@ def part_key(traces: pa.Table, splitter: str) -> str:
         32 hex digits.
     """
     digest = hashlib.sha256(f"part/1\0{splitter}\0".encode())
-    for trace_id, spans in zip(
-        traces.column("trace_id").to_pylist(), traces.column("sentences").to_pylist(), strict=True
-    ):
-        flat = [edge for span in spans for edge in (span["start"], span["end"])]
-        digest.update(f"{trace_id}\0{len(flat)}\0".encode())
-        digest.update(np.array(flat, dtype="<i4").tobytes())
+    spans = traces.column("sentences").combine_chunks()
+    flat = spans.flatten()
+    edges = np.stack([flat.field(name).to_numpy() for name in ("start", "end")], axis=1)
+    counts = spans.value_lengths().to_numpy()
+    rows = zip(traces.column("trace_id").to_pylist(), np.cumsum(counts), counts, strict=True)
+    for trace_id, end, count in rows:
+        own = edges[end - count : end].astype("<i4")
+        digest.update(f"{trace_id}\0{own.size}\0".encode())
+        digest.update(own.tobytes())
     return digest.hexdigest()[:32]
 
 

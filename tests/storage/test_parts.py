@@ -68,6 +68,24 @@ def test_a_key_is_32_hex_digits_and_the_same_in_every_version():
     assert part_key(traces(A), SPLITTER) == hashlib.sha256(hashed).hexdigest()[:32]
 
 
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1)), max_size=5)),
+    st.integers(0, 3),
+    st.integers(0, 3),
+)
+def test_a_key_is_of_the_rows_however_they_lie_in_memory(spans, first, more):
+    rows = [trace(str(row), spans=each) for row, each in enumerate(spans)]
+    hashed = hashlib.sha256(f"part/1\0{SPLITTER}\0".encode())
+    for row in rows[first:]:
+        flat = [edge for span in row["sentences"] for edge in (span["start"], span["end"])]
+        hashed.update(f"{row['trace_id']}\0{len(flat)}\0".encode())
+        hashed.update(b"".join(edge.to_bytes(4, "little") for edge in flat))
+    table = traces(*rows)
+    chunked = pa.concat_tables([table.slice(first, more), table.slice(first + more)])
+    assert part_key(table.slice(first), SPLITTER) == hashed.hexdigest()[:32]
+    assert part_key(chunked, SPLITTER) == hashed.hexdigest()[:32]
+
+
 @pytest.mark.parametrize(
     "other",
     [
