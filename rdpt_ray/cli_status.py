@@ -28,8 +28,9 @@ def status(
 
     Reads the store and nothing else: any fsspec URI, from any machine.
     """
-    from rdpt_ray.publish.status_tables import print_status
+    from rdpt_ray.publish.status_tables import print_leases, print_status
     from rdpt_ray.storage.files import open_root
+    from rdpt_ray.storage.lease_status import status_of_leases
     from rdpt_ray.storage.status import WAIT_S, status_of_runs
 
     wait_s = WAIT_S if wait is None else wait
@@ -40,9 +41,16 @@ def status(
         store, run = where, ""
     root = open_root(store)
     runs = status_of_runs(root, run or None, wait_s)
-    if not runs:
+    leases = [] if run else status_of_leases(root)
+    if not runs and not leases:
         raise StoreError(f"{root.show('runs')}: expected {run or 'runs'}, found no file")
-    print_status(Console(stderr=as_json), runs)
+    console = Console(stderr=as_json)
+    print_status(console, runs)
+    print_leases(console, leases)
     if as_json:
-        result = {"store": root.show("").rstrip("/"), "runs": [asdict(each) for each in runs]}
+        result = {
+            "store": root.show("").rstrip("/"),
+            "runs": [asdict(each) for each in runs],
+            "leases": [asdict(each) for each in leases],
+        }
         typer.echo(json.dumps(result, sort_keys=True))

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from rdpt_ray.storage.files import open_root
+from rdpt_ray.storage.leases import held_lease
 from tests.command_line import rdpt
 from tests.storage.small_store import SmallRun, small_run
 
@@ -26,6 +27,16 @@ def test_a_store_and_its_json(store):
     assert [run["state"] for run in found["runs"]] == ["finished", "dead"]
     assert "demo-000000000002  dead" in done.stderr
     assert "asked to leave" in done.stderr
+    assert found["leases"] == []
+
+
+def test_a_store_says_who_holds_its_leases(store):
+    with held_lease(store, "nightly", 60) as lease:
+        done = rdpt("status", store.uri, "--json")
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)["leases"]
+    assert (found["schedule"], found["number"], found["state"]) == ("nightly", 1, "held")
+    assert f"round 1, on {lease.record.host} since" in " ".join(done.stderr.split())
 
 
 def test_one_run(store):

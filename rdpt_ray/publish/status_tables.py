@@ -7,6 +7,7 @@ from rich.console import Console
 from rdpt_ray.publish.findings_cost import duration
 from rdpt_ray.publish.store_tables import entry, line, say
 from rdpt_ray.publish.words import counted
+from rdpt_ray.storage.lease_status import LeaseStatus
 from rdpt_ray.storage.model_status import ModelStatus
 from rdpt_ray.storage.status import DriverStatus, RunStatus
 
@@ -29,6 +30,22 @@ def print_status(console: Console, runs: Sequence[RunStatus]) -> None:
     for run in runs:
         if run.state != "finished":
             _print_run(console, run)
+
+
+def print_leases(console: Console, leases: Sequence[LeaseStatus]) -> None:
+    """Print who holds the lease of each schedule, since when, with which number."""
+    for lease in leases:
+        entry(console, f"lease {lease.schedule}", lease.state)
+        told = f"{lease.number}, on {lease.host} since {lease.started_at}"
+        if lease.silent_s is not None:
+            told += f", last beat {duration(lease.silent_s)} ago"
+        line(console, "round", told)
+        if lease.state == "silent":
+            line(
+                console,
+                "next",
+                f"the next round takes over, after {lease.lease_s:g} s at most",
+            )
 
 
 def _print_finished(console: Console, run: RunStatus) -> None:

@@ -27,8 +27,10 @@ _STYLES = {
     "finished": "green",
     "live": "cyan",
     "running": "cyan",
+    "held": "cyan",
     "unfinished": "yellow",
     "waiting": "yellow",
+    "silent": "yellow",
     "dead": "red",
     "damaged": "red",
 }

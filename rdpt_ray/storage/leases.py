@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, replace
 
 from rdpt_ray.errors import LeaseError, StoreError
 from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.places import place_of
 from rdpt_ray.storage.runs import read_json
 from rdpt_ray.storage.sessions import Ending, Session, Watch, is_alive, new_session
 
@@ -135,7 +136,7 @@ def take_lease(root: Root, schedule: str, lease_s: float) -> Lease:
     """
     soon = replace(root, patience_s=lease_s / BEATS)
     while True:
-        earlier = _newest(root, schedule)
+        earlier = newest_lease(root, schedule)
         at_large = 0 if earlier is None else _wait_for_end(root, earlier)
         record = LeaseRecord(
             **asdict(new_session(secrets.token_hex(8), schedule)),
@@ -155,6 +156,26 @@ def take_lease(root: Root, schedule: str, lease_s: float) -> Lease:
         root.delete(name)  # it was long ago that this was the next number
 
 
+def schedules(root: Root) -> list[str]:
+    """Names of the schedules that ever had a lease in this store.
+
+    Raises:
+        StoreError: if the store cannot be listed.
+    """
+    places = (place_of(name) for name in root.names("leases"))
+    return sorted({place.owner for place in places if place is not None})
+
+
+def newest_lease(root: Root, schedule: str) -> LeaseRecord | None:
+    """The record with the highest number; None if there is none.
+
+    Raises:
+        StoreError: if the store cannot be read.
+    """
+    number = max(_numbers(root, schedule), default=None)
+    return None if number is None else _read(root, lease_name(schedule, number))
+
+
 def lease_name(schedule: str, number: int) -> str:
     """Where a lease's record lies."""
     return f"{_folder(schedule)}/{number:08d}.json"
@@ -168,11 +189,6 @@ def _numbers(root: Root, schedule: str) -> list[int]:
     names = [name.rsplit("/", 1)[-1] for name in root.names(_folder(schedule))]
     stems = [name.removesuffix(".json") for name in names]
     return [int(stem) for stem in stems if stem.isdecimal()]
-
-
-def _newest(root: Root, schedule: str) -> LeaseRecord | None:
-    number = max(_numbers(root, schedule), default=None)
-    return None if number is None else _read(root, lease_name(schedule, number))
 
 
 def _read(root: Root, name: str) -> LeaseRecord:

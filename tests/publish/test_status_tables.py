@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from rdpt_ray.publish.status_tables import MAX_FINISHED, print_status
+from rdpt_ray.publish.status_tables import MAX_FINISHED, print_leases, print_status
+from rdpt_ray.storage.lease_status import LeaseStatus
 from rdpt_ray.storage.model_status import ModelStatus
 from rdpt_ray.storage.status import DriverStatus, RunStatus
 
@@ -101,3 +102,15 @@ def test_finished_runs_are_short_and_only_the_last_are_shown():
 def test_what_nobody_knows_is_left_out():
     _, words = shown(RunStatus("demo-1", "dead", next="x", models=[ModelStatus("teacher")]))
     assert words == "demo-1 dead teacher to come next x"
+
+
+def test_leases_say_who_holds_them_since_when_and_which_number():
+    held = LeaseStatus("night[ly]", 7, "held", "head-1", "2026-11-27T02:17:00+00:00", 60, 4.2)
+    file = io.StringIO()
+    silent = replace(held, state="silent", silent_s=90.0)
+    print_leases(Console(file=file, width=200), [held, silent, replace(held, state="free")])
+    words = " ".join(file.getvalue().split())
+    since = "round 7, on head-1 since 2026-11-27T02:17:00+00:00"
+    assert f"lease night[ly] held {since}, last beat 4.2 s ago lease" in words
+    assert f"lease night[ly] silent {since}, last beat 1 min 30 s ago next the next round" in words
+    assert "lease night[ly] free" in words
