@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 
-from rdpt_ray.errors import LeaseError, StoreError
+from rdpt_ray.errors import Interrupted, LeaseError, StoreError
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.places import place_of
 from rdpt_ray.storage.runs import read_json
@@ -123,6 +123,9 @@ def held_lease(root: Root, schedule: str, lease_s: float) -> Iterator[Lease]:
     try:
         yield lease
         ending = "finished"
+    except Interrupted:
+        ending = "interrupted"
+        raise
     finally:
         lease.end(ending)
 

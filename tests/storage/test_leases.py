@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from rdpt_ray.errors import LeaseError
+from rdpt_ray.errors import Interrupted, LeaseError
 from rdpt_ray.storage.audit_plan import plan_audit
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.leases import KEPT, held_lease, lease_name, take_lease
@@ -46,6 +46,13 @@ def silent(lease, **changes):
         setattr(lease.record, key, value)
     lease.beat()
     return lease
+
+
+@pytest.mark.parametrize(("error", "ending"), [(Interrupted, "interrupted"), (KeyError, "failed")])
+def test_the_record_tells_who_was_asked_to_leave_from_who_failed(root, error, ending):
+    with pytest.raises(error), held_lease(root, "nightly", 5):
+        raise error("stopped")
+    assert read_json(root, lease_name("nightly", 1))["ended"] == ending
 
 
 def test_numbers_count_rounds_and_the_record_says_who_and_how_it_ended(root):
