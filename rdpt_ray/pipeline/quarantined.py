@@ -11,13 +11,13 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import ray
 
 from rdpt_ray.config import Role
 from rdpt_ray.errors import QuarantineError
 from rdpt_ray.method.summary import Summary
 from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.job import Job
+from rdpt_ray.pipeline.part_tasks import over_tasks
 from rdpt_ray.pipeline.roles import is_teacher, teacher_of
 from rdpt_ray.pipeline.score import Part
 from rdpt_ray.storage.parts import bucket_folder
@@ -149,23 +149,17 @@ def failed_traces(part: Part, role: Role, job: Job) -> list[Row]:
 
 def _recalled(parts: Sequence[Part], roles: Sequence[Role], job: Job) -> Iterator[Row]:
     """What models have failed on, by what the store holds: asked in tasks."""
-    items = ray.data.from_items(
-        [{"index": index} for index in range(len(parts))],
-        override_num_blocks=min(len(parts), max(16, len(parts) // 8)),
-    )
-    body: Any = partial(recall_parts, parts=list(parts), roles=roles, job=job)
-    yield from items.map_batches(body, batch_size=1, batch_format="pyarrow", num_cpus=1).iter_rows()
+    rows = [{"bucket": part.bucket, "key": part.key} for part in parts]
+    yield from over_tasks(rows, partial(recall_parts, roles=roles, job=job))
 
 
-def recall_parts(
-    batch: pa.Table, *, parts: Sequence[Part], roles: Sequence[Role], job: Job
-) -> pa.Table:
+def recall_parts(batch: pa.Table, *, roles: Sequence[Role], job: Job) -> pa.Table:
     """Body of the tasks: what models have failed on in the parts of a batch, schema QUARANTINE."""
     rows = [
         row
-        for index in batch["index"].to_pylist()
+        for part in batch.to_pylist()
         for role in roles
-        for row in failed_traces(parts[index], role, job)
+        for row in failed_traces(Part(part["bucket"], part["key"], 0), role, job)
     ]
     return pa.Table.from_pylist(rows, schema=QUARANTINE)
 

@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import ray
 
 from rdpt_ray.pipeline.kept_tokens import keep_tokens, kept_tokens
+from rdpt_ray.pipeline.part_tasks import keys_by_bucket, over_tasks
 from rdpt_ray.pipeline.score import Part, read_traces
 from rdpt_ray.pipeline.score_rows import scores_row
 from rdpt_ray.scoring.traces import sentence_scores
@@ -45,20 +45,10 @@ def realign(parts: list[Part], job: Realignment) -> list[Part]:
         The parts that still need the model, with the files that hold token scores of some of their
         traces, and how many traces those are.
     """
-    buckets = sorted({part.bucket for part in parts})
-    items = ray.data.from_items(
-        [
-            {"bucket": bucket, "keys": [part.key for part in parts if part.bucket == bucket]}
-            for bucket in buckets
-        ],
-        override_num_blocks=len(buckets),
-    )
-    body: Any = partial(realign_buckets, job=job)
+    rows = [{"bucket": bucket, "keys": keys} for bucket, keys in keys_by_bucket(parts).items()]
     by_key = {part.key: part for part in parts}
     left: list[Part] = []
-    for row in items.map_batches(
-        body, batch_size=1, batch_format="pyarrow", num_cpus=1
-    ).iter_rows():
+    for row in over_tasks(rows, partial(realign_buckets, job=job)):
         files = tuple(row["files"])
         left.append(replace(by_key[row["key"]], token_files=files, num_held=row["num_held"]))
     return sorted(left, key=lambda part: (part.bucket, part.key))

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from rdpt_ray.method.verifiers import verifier_id, verifier_identity
 from rdpt_ray.pipeline.judge import Judge, answer_half
+from rdpt_ray.pipeline.part_tasks import keys_by_bucket
 from rdpt_ray.pipeline.progress import stage
 from rdpt_ray.pipeline.score import Part
 from rdpt_ray.pipeline.verifier_process import TIMEOUT
@@ -103,19 +104,13 @@ def verify(parts: Sequence[Part], job: Verification) -> Iterator[VerifyCounts]:
         ConfigError: if the verifier is unknown or not installed.
     """
     verifier_identity(job.config.method)
-    buckets = sorted({part.bucket for part in parts})
-    if not buckets:
+    rows = [{"bucket": bucket, "keys": keys} for bucket, keys in keys_by_bucket(parts).items()]
+    if not rows:
         return
-    items = ray.data.from_items(
-        [
-            {"bucket": bucket, "keys": [part.key for part in parts if part.bucket == bucket]}
-            for bucket in buckets
-        ],
-        override_num_blocks=len(buckets),
-    )
+    items = ray.data.from_items(rows, override_num_blocks=len(rows))
     body: Any = partial(verify_buckets, job=job)
-    rows = items.map_batches(body, batch_size=1, batch_format="pyarrow", num_cpus=1)
-    for row in rows.iter_rows():
+    counted = items.map_batches(body, batch_size=1, batch_format="pyarrow", num_cpus=1)
+    for row in counted.iter_rows():
         yield VerifyCounts(**json.loads(row["counts"]))
 
 
