@@ -23,9 +23,9 @@ from rdpt_ray.pipeline.curate import curate, score_all
 from rdpt_ray.pipeline.job import Job, ingest_input, open_job, parts_of, working
 from rdpt_ray.pipeline.outlook import outlook
 from rdpt_ray.pipeline.quarantined import Quarantined
+from rdpt_ray.pipeline.repair import repair
 from rdpt_ray.pipeline.score import Part, score
 from rdpt_ray.pipeline.session import AtWork
-from rdpt_ray.storage.parts import bucket_slices
 from rdpt_ray.storage.sessions import sessions_of
 from scale_parts.known_cost import load_known_cost
 from scale_parts.made_up import job_over
@@ -94,8 +94,7 @@ def _pooled(job: Job, parts: list[Part], session: AtWork) -> Measured:
 def measure_listing(num_parts: int) -> Measured:
     """A start with so many parts, all scored: the driver's own work before it finds nothing to do.
 
-    The store is a record of ingestion and the names of the files, which are empty: nothing reads them. What
-    tasks do then, looking at every file, goes by its own cost per part (`check_store`).
+    The store is a record of ingestion and the names of the files, which are empty: nothing reads them.
     """
     folder = Path(tempfile.mkdtemp(prefix="rdpt-scale-"))
     try:
@@ -105,12 +104,12 @@ def measure_listing(num_parts: int) -> Measured:
             name_parts(job, num_parts)
             found: Measured = {"parts": num_parts, "driver_mb_before": own_mb()}
             with watched() as taken:
+                damaged = repair(job, session, unread_only=True)
                 buckets = ingest_input(job, session)
                 parts = parts_of(buckets)
-                job.store.names(f"traces/{config.name}", bucket_slices(len(parts)))
                 told = outlook(job, parts)
                 score_all(job, parts, session, Quarantined(job, buckets))
-            if any(each.parts_to_read for each in told) or len(parts) != num_parts:
+            if damaged or any(each.parts_to_read for each in told) or len(parts) != num_parts:
                 raise RuntimeError(f"{told}: expected {num_parts} parts, all of them scored")
             return found | _told("listing", taken)
     finally:

@@ -82,7 +82,12 @@ def soundly(
         try:
             with unwrapped():
                 return work(ingest_input(job, session), damaged)
-        except DamagedError:
+        except DamagedError as error:
+            session.console.print(
+                f"damage: {error}: every file of the dataset is looked at now",
+                highlight=False,
+                markup=False,
+            )
             found = _repair_all(job, session)
             if not found:
                 raise
@@ -98,12 +103,13 @@ def _repair_all(job: Job, session: AtWork) -> int:
 
 
 def repair(job: Job, session: AtWork, *, unread_only: bool = False) -> int:
-    """Set aside every damaged file that the run would rely on, and have ingested again what that takes away.
+    """Set aside damaged files of the run's dataset, and have ingested again what that takes away.
 
     Args:
         job: The job; nobody works on it.
         session: For whom this is done.
-        unread_only: Look only at parts that some model has not scored whole, and at what is made of them.
+        unread_only: Look only at the run's own parts that some model has not scored whole, and at what is
+            made of them.
 
     Returns:
         How many files were damaged.
@@ -111,47 +117,45 @@ def repair(job: Job, session: AtWork, *, unread_only: bool = False) -> int:
     Raises:
         StoreError: if a file cannot be read at all.
     """
-    places = _parts(job)
-    whole = _scored_by_all(job, len(places)) if unread_only and places else set[str]()
-    to_look_at = [place for place in places if place.part not in whole]
-    relied = Relied(
-        job.store,
-        job.config.name,
-        {identity.key: identity.signals for identity in job.identities.values()},
-        _verdicts(job),
-    )
+    known = ingested(job)
+    own = {key for bucket in known or [] for key in bucket.parts}
+    places = _parts(job, len(own))
+    lacking = own.difference(place.part for place in places)
+    to_look_at = _unread(job, places, None if known is None else own) if unread_only else places
     kinds: Counter[str] = Counter()
     if to_look_at:
+        relied = Relied(
+            job.store,
+            job.config.name,
+            {identity.key: identity.signals for identity in job.identities.values()},
+            _verdicts(job),
+        )
         with session.stage("check store", len(to_look_at)) as advance:
             for found in _over(to_look_at, relied):
                 advance(1, "parts")
                 for damage in found:
                     _tell(damage, session, kinds)
-    known = ingested(job)
-    if known is not None and (kinds["part"] or _lacks(job, places)):
+    if known is not None and (kinds["part"] or lacking):
         job.store.delete(f"{job.folder}/{INGESTED}")
     if kinds["part"]:  # a search that reads a few columns cannot tell another part's file
         forget_drops(job.store, job.folder)
     return kinds.total()
 
 
-def _scored_by_all(job: Job, num_parts: int) -> set[str]:
-    """The parts that no model of the run has to read any more."""
-    scored = [scored_parts(job.store, each.key, num_parts) for each in job.identities.values()]
-    return set.intersection(*scored) if scored else set()
-
-
-def _parts(job: Job) -> list[Place]:
-    """The parts that are there: the run's own, or before it is ingested all of the dataset."""
-    known = ingested(job)
-    own = None if known is None else {key for bucket in known for key in bucket.parts}
-    names = job.store.names(f"traces/{job.config.name}", bucket_slices(len(own or ())))
-    found = [place_of(name) for name in names]
+def _unread(job: Job, places: list[Place], own: set[str] | None) -> list[Place]:
+    """The run's own parts, or before it is ingested all, that some model has not scored whole."""
+    scored = [scored_parts(job.store, each.key, len(places)) for each in job.identities.values()]
+    whole = set[str]().union(*scored).intersection(*scored)
     return [
-        place
-        for place in found
-        if place is not None and place.kind == "part" and (own is None or place.part in own)
+        place for place in places if place.part not in whole and (own is None or place.part in own)
     ]
+
+
+def _parts(job: Job, num_parts: int) -> list[Place]:
+    """The parts of the dataset that are there: another run's tokens may serve this one."""
+    names = job.store.names(f"traces/{job.config.name}", bucket_slices(num_parts))
+    found = [place_of(name) for name in names]
+    return [place for place in found if place is not None and place.kind == "part"]
 
 
 def _verdicts(job: Job) -> dict[str, list[str]]:
@@ -162,12 +166,6 @@ def _verdicts(job: Job) -> dict[str, list[str]]:
             if place is not None:
                 found.setdefault(place.part, []).append(name)
     return found
-
-
-def _lacks(job: Job, places: list[Place]) -> bool:
-    """Whether a part of the run is not there."""
-    held = {place.part for place in places}
-    return any(key not in held for bucket in ingested(job) or [] for key in bucket.parts)
 
 
 def _tell(damage: Mapping[str, str], session: AtWork, kinds: Counter[str]) -> None:

@@ -117,12 +117,17 @@ def test_scores_without_tokens_are_scored_once_more_when_tokens_are_to_be_kept(c
     assert run(keeping(tree, "line")).to_json()["scored"] == NOTHING
 
 
-def test_a_lost_token_file_costs_its_own_traces_only(copied):
+@pytest.mark.parametrize("is_damaged", [False, True], ids=["lost", "damaged"])
+def test_a_lost_token_file_costs_its_own_traces_only(copied, is_damaged):
+    """A damaged one is met by the run that looks for tokens, though it belongs to another run's part."""
     tree, rows, _, store = copied
     lost = max(token_files(store, "teacher"), key=lambda file: pq.read_metadata(file).num_rows)
     num_lost = pq.read_metadata(lost).num_rows
     assert 0 < num_lost < len(rows)
+    content = lost.read_bytes()
     lost.unlink()
+    if is_damaged:
+        lost.write_bytes(content[:-20])
     done = run(keeping(tree, "line"))
     assert done.to_json()["scored"] == {"teacher": num_lost, "student": 0}
 
