@@ -45,7 +45,12 @@ def load(config: str, overrides: list[str] | None) -> "CurateConfig":
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from rdpt_ray.config import load_config
 
-    return load_config(config, overrides)
+    loaded = load_config(config, overrides)
+    if told := os.environ.get(SUBMITTED):
+        from rdpt_ray.pipeline.submission import refuse_lost_store
+
+        refuse_lost_store(told, loaded.store)
+    return loaded
 
 
 def run_job(command: Callable[..., None], script: str) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from posixpath import isabs
 from typing import Any
 
 from rdpt_ray.errors import ConfigError
@@ -37,6 +38,26 @@ def refuse_shown_secrets(job_config: str, arguments: Sequence[str]) -> None:
             f"{', '.join(found)}: looks like a secret, and whoever may list jobs can read it, also in Ray's"
             " logs; make it void, and give another one to the nodes themselves, by a Secret or a file"
             " (cluster/README.md)"
+        )
+
+
+def refuse_lost_store(job_config: str, store: str) -> None:
+    """Whether this job's store would lie in Ray's copy of a `working_dir`.
+
+    Every node has a copy of its own, and Ray deletes them.
+
+    Args:
+        job_config: What Ray tells the driver, as JSON.
+        store: Of the job's config.
+
+    Raises:
+        ConfigError: if it would.
+    """
+    runtime_env = json.loads(job_config).get("runtime_env") or {}
+    if runtime_env.get("working_dir") and "://" not in store and not isabs(store):
+        raise ConfigError(
+            f"store: {store} would lie in Ray's copy of the working_dir, of which every node has its own, and"
+            " which Ray deletes; name a place that all nodes see: store=s3://BUCKET/STORE or store=/shared/X"
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rdpt_ray.errors import ConfigError
-from rdpt_ray.pipeline.submission import refuse_shown_secrets
+from rdpt_ray.pipeline.submission import refuse_lost_store, refuse_shown_secrets
 from rdpt_ray.pipeline.submitted import SUBMITTED, submission_id
 from tests.publish.finished_run import finished_run
 
@@ -105,6 +105,17 @@ def test_a_secret_that_a_submission_shows_ends_the_job(told, where):
     with pytest.raises(ConfigError, match=f"^{where}: looks like a secret") as error:
         refuse_shown_secrets(json.dumps(told), COMMAND)
     assert "a1B2" not in str(error.value)
+
+
+def test_a_store_inside_a_working_dir_ends_the_job():
+    sent = json.dumps({"runtime_env": {"working_dir": "gcs://_ray_pkg_1.zip"}})
+    job = ("curate", "--config", str(REPOSITORY / "examples/demo.yaml"))
+    done = run_job(*job, **{SUBMITTED: sent})
+    assert done.returncode == 1
+    assert last_line(done)["message"].startswith("store: out/store would lie in Ray's copy")
+    for store in ("s3://bucket/store", "/shared/store"):
+        refuse_lost_store(sent, store)
+    refuse_lost_store(json.dumps({"runtime_env": {}}), "out/store")
 
 
 def test_a_secret_in_the_command_ends_the_job(tmp_path):

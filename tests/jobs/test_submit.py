@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,10 +12,16 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
+
+from tests.pipeline.conftest import config_tree, miniature_rows
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 TOKEN = "submit-test-".ljust(64, "0")
+
+SESSION = Path("/tmp", f"rdpt{os.getpid()}")
+"""Unix sockets live below it and have 107 characters, so pytest's own folders are too deep."""
 
 
 def free_port():
@@ -47,8 +54,6 @@ def head():
         "TRANSFORMERS_VERBOSITY": "error",
     }
     environment.pop("RAY_ADDRESS", None)
-    # Unix sockets live below the temp dir and have 107 characters, so pytest's own is too deep.
-    session = Path("/tmp", f"rdpt{os.getpid()}")
     command = [str(BIN / "ray"), "start", "--head", "--block", "--num-cpus=2"]
     command += [f"--port={free_port()}", f"--dashboard-port={dashboard}"]
     command += [
@@ -56,7 +61,7 @@ def head():
     ]  # another Ray here has the usual one
     command += [
         "--dashboard-host=127.0.0.1",
-        f"--temp-dir={session}",
+        f"--temp-dir={SESSION}",
         "--include-log-monitor=false",
     ]
     process = subprocess.Popen(
@@ -159,3 +164,58 @@ def test_a_submission_id_is_taken_once(head, tmp_path):
     assert submit(address, environment, "true", options=nightly).returncode == 1
     assert ray_job(address, environment, "delete", nightly[1]).returncode == 0
     assert submit(address, environment, "true", options=nightly).returncode == 0
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A changed checkout, with what grows in one; every process that imports it leaves its name in `seen`."""
+    folder, seen = tmp_path / "checkout", tmp_path / "seen"
+    seen.mkdir()
+    for name in ("rdpt_ray", "jobs"):
+        shutil.copytree(REPOSITORY / name, folder / name)
+    shutil.copy(REPOSITORY / ".gitignore", folder)
+    for name in (".venv", ".git", "out", "store", ".hypothesis"):
+        (folder / name).mkdir()
+        (folder / name / "large").write_text("not to be sent")
+    changed = "import os, pathlib, sys\n"
+    changed += f"pathlib.Path({str(seen)!r}, str(os.getpid())).write_text(sys.argv[0])\n"
+    with (folder / "rdpt_ray/__init__.py").open("a") as package:
+        package.write(f'__version__ += "+mine"\n{changed}')
+    tree = config_tree(tmp_path, rows=miniature_rows(0, 12), actors=1)
+    (folder / "config.yaml").write_text(yaml.safe_dump(tree))
+    return folder, seen
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_code_of_a_working_dir_is_what_runs(head, checkout):
+    address, environment = head
+    folder, seen = checkout
+    job = ["python", "jobs/curate.py", "--config", "config.yaml"]
+    options = ["--working-dir", str(folder)]
+    done = submit(address, environment, *job, options=options)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    manifest = json.loads(Path(last_json(done.stdout)["run"], "manifest.json").read_text())
+    assert manifest["facts"]["versions"]["rdpt_ray"].endswith("+mine")
+    processes = [Path(each.read_text()).name for each in seen.iterdir()]
+    assert processes.count("curate.py") == 1
+    assert len(processes) > 1, "no worker took the checkout's code"
+
+    sent = SESSION / "session_latest/runtime_resources/working_dir_files"
+    (package,) = (each for each in sent.iterdir() if each.is_dir())
+    assert {each.name for each in package.iterdir()} == {
+        ".gitignore",
+        "config.yaml",
+        "jobs",
+        "rdpt_ray",
+    }
+
+    shown = json.dumps({"env_vars": {"HF_TOKEN": "never-to-be-shown"}})
+    lost = submit(address, environment, *job, "store=out/store", options=options)
+    assert lost.returncode == 1
+    assert "store: out/store would lie in Ray's copy of the working_dir" in said(lost)
+    refused = submit(address, environment, *job, options=[*options, "--runtime-env-json", shown])
+    assert refused.returncode == 1
+    assert last_json(refused.stdout)["error"] == "ConfigError"
+    assert "runtime_env.env_vars.HF_TOKEN: looks like a secret" in said(refused)
