@@ -155,6 +155,26 @@ def test_a_part_that_a_model_has_yet_to_read_is_looked_at_before(copied):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_part_that_an_actor_finds_damaged_ends_the_pool_and_not_the_job(copied):
+    """Its scores are there, so nobody has looked; the model reads it again because its tokens are gone."""
+    tree, store, tables, _ = copied
+    for path in store.glob("runs/*/sessions/*"):
+        path.unlink()
+    part = max(store.glob("traces/small/bucket=*/*.parquet"), key=lambda path: path.stat().st_size)
+    (tokens,) = store.glob(f"tokens/teacher*/small/*/{part.name}")
+    tokens.unlink()
+    flip(part)
+    again = run(tree)
+    assert table_bytes(again) == tables
+    assert again.facts.sessions.damaged == 1
+    assert looks(store) is not None
+    assert part.exists()
+    assert tokens.exists()
+    assert not list(store.glob("attempts/*/*"))
+
+
+@pytest.mark.slow
 def test_damage_that_no_job_mends_ends_the_job_with_its_name(copied):
     tree, store, _, _ = copied
     ledger = sorted(store.glob("runs/*/rows/*.parquet"))[0]
