@@ -219,6 +219,7 @@ def publish(
     `hf auth login`.
     """
     from rdpt_ray.config import apply_override, parse_config
+    from rdpt_ray.pipeline.interrupts import interruptible
     from rdpt_ray.publish.publishing import publish_run
     from rdpt_ray.publish.rounds import schedule_round
     from rdpt_ray.storage.files import open_root
@@ -232,7 +233,7 @@ def publish(
         tree["publish"] = {**(tree.get("publish") or {}), "to": to}
     config = parse_config(tree, where=f"publish {run}")
     store, console = open_run(run)[0] if config.schedule else root, job_console()
-    with schedule_round(config, store, console) as lease:
+    with interruptible(), schedule_round(config, store, console) as lease:
         published = publish_run(root, config.publish, console, lease)
     typer.echo(f"{published.url}\n{published.why}", err=as_json)
     if as_json:

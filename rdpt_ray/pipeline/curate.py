@@ -24,6 +24,7 @@ from rdpt_ray.pipeline.duplicates import find_duplicates
 from rdpt_ray.pipeline.eligible import passes_filters
 from rdpt_ray.pipeline.finish import Findings, Run, finish, found_finished, publish
 from rdpt_ray.pipeline.ingest import IngestedBucket
+from rdpt_ray.pipeline.interrupts import interruptible
 from rdpt_ray.pipeline.job import Job, open_job, parts_of, shown, working
 from rdpt_ray.pipeline.lineage import Kind
 from rdpt_ray.pipeline.nodes import connected_cluster
@@ -61,12 +62,14 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
         RdptError: whatever is wrong with the config, the input, a model, the store or the cluster, before
             anything is scored wherever it can be known by then.
         LeaseError: if another round of the config's schedule is at work, or has taken over.
+        Interrupted: if the process is asked to end; again continues.
     """
     # Before the input is listed: a round that took the lease later has seen no older input.
-    with schedule_round(config, open_root(config.store), console) as lease:
+    with interruptible(), schedule_round(config, open_root(config.store), console) as lease:
         job = open_job(config, kind)
         run = found_finished(job) if job.is_finished else _run(job, console)
-        return publish(run, job, console, lease)
+        with interruptible():  # a Ray that started has taken SIGTERM for itself
+            return publish(run, job, console, lease)
 
 
 def _run(job: Job, console: Console) -> Run:

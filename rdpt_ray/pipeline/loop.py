@@ -26,11 +26,11 @@ from rdpt_ray.pipeline.curate import curate
 from rdpt_ray.pipeline.distill import Distilled, distill_many
 from rdpt_ray.pipeline.evaluate import Evaluated, evaluate_role
 from rdpt_ray.pipeline.finish import Run
+from rdpt_ray.pipeline.interrupts import interruptible
 from rdpt_ray.pipeline.loop_plan import UNTRAINED, Plan, Student, check_apart, plan_loop
 from rdpt_ray.pipeline.roles import with_weights
 from rdpt_ray.pipeline.sample import sample
 from rdpt_ray.pipeline.selected_figures import selected_figures
-from rdpt_ray.pipeline.session import interruptible
 from rdpt_ray.publish.loop_facts import LengthControl, LoopFacts, PolicyFacts, SeedFacts
 from rdpt_ray.publish.loop_findings import computed
 from rdpt_ray.publish.loop_report import render_loop

@@ -20,6 +20,7 @@ from rich.console import Console
 from rdpt_ray.errors import Interrupted, RdptError, StoreError
 from rdpt_ray.pipeline import metrics
 from rdpt_ray.pipeline.cluster import error_within
+from rdpt_ray.pipeline.interrupts import AGAIN, heard
 from rdpt_ray.pipeline.logs import about
 from rdpt_ray.pipeline.part_report import ScoredPart
 from rdpt_ray.pipeline.progress import Advance, Pace, stage
@@ -29,8 +30,6 @@ from rdpt_ray.storage.costs import cost_of
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.run_contents import COSTS
 from rdpt_ray.storage.sessions import BEAT_S, Session, new_session, session_name, write_session
-
-AGAIN = "run the same command again to continue"
 
 SHOW_S = 1.0
 """Gauges are set so often at most: parts may be small."""
@@ -293,31 +292,5 @@ def _signals(session: AtWork) -> Iterator[None]:
         yield
         return
     leave = dict.fromkeys((signal.SIGTERM, signal.SIGINT), session.asked_to_leave)
-    with _heard(leave | {signal.SIGALRM: session.alarmed}):
+    with heard(leave | {signal.SIGALRM: session.alarmed}):
         yield
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """A block in which the main thread waits for threads that have sessions of their own.
-
-    Raises:
-        Interrupted: in the block, when the process is asked to end or a session stalls.
-    """
-
-    def stop(number: int, _: FrameType | None) -> None:
-        raise Interrupted(f"stopped by {signal.Signals(number).name}; {AGAIN}")
-
-    with _heard(dict.fromkeys((signal.SIGTERM, signal.SIGINT, signal.SIGALRM), stop)):
-        yield
-
-
-@contextmanager
-def _heard(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
-    before = {number: signal.signal(number, handle) for number, handle in handlers.items()}
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handle in before.items():
-            signal.signal(number, handle)

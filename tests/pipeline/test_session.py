@@ -11,8 +11,9 @@ from rich.console import Console
 
 from rdpt_ray.errors import Interrupted, StoreError
 from rdpt_ray.pipeline.account import account, numerics_of
+from rdpt_ray.pipeline.interrupts import interruptible
 from rdpt_ray.pipeline.part_report import ScoredPart
-from rdpt_ray.pipeline.session import MAX_ERROR, AtWork, at_work, interruptible
+from rdpt_ray.pipeline.session import MAX_ERROR, AtWork, at_work
 from rdpt_ray.plan_config import PlanConfig
 from rdpt_ray.storage.costs import cost_of
 from rdpt_ray.storage.files import Root
