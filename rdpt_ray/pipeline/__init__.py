@@ -25,7 +25,7 @@ What selection rests on:
     stored_columns.py, compare.py   a finished run's scores, and every policy on them
 
 The cluster:
-    cluster.py, nodes.py, capacity.py, pools.py, submission.py
+    cluster.py, nodes.py, capacity.py, pools.py, submission.py, submitted.py
     part_pool.py, part_tasks.py   actors over parts; plain tasks over many small things
 
 Before a job (docs/planning.md):
@@ -35,7 +35,7 @@ From prompts to a distilled model (docs/sampling.md, docs/distilling.md):
     sample.py, distill.py, evaluate.py, loop.py   with sample_*.py, distill_*.py and loop_plan.py
 
 Who watches (docs/watching.md):
-    progress.py, session.py, logs.py, metrics.py, part_report.py
+    progress.py, session.py, interrupts.py, logs.py, metrics.py, part_report.py
 
 A stage is a function over a Ray Dataset whose body is an ordinary function or class that tests call
 without a cluster.
