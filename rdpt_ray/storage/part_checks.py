@@ -8,7 +8,7 @@ from rdpt_ray.errors import DamagedError
 from rdpt_ray.storage.damage import Damage, Finding, damages, read_checked
 from rdpt_ray.storage.derived_checks import check_token_rows, check_verdict_rows
 from rdpt_ray.storage.files import Root
-from rdpt_ray.storage.parts import bucket_folder
+from rdpt_ray.storage.parts import bucket_folder, part_key
 from rdpt_ray.storage.places import Place
 from rdpt_ray.storage.schemas import CONTENT, SCORES, TOKENS, TRACES
 from rdpt_ray.storage.score_checks import PartShape, check_score_rows, shape_of
@@ -43,12 +43,14 @@ def open_part(
     table, findings = read_checked(root, name, TRACES)
     if table is None:
         return None, damages(name, findings)
-    findings = _check_part(table, bucket, key, num_buckets)
+    findings = check_part_rows(table, _splitter(table), key, bucket, num_buckets)
     return None if findings else table, damages(name, findings)
 
 
 def read_content(root: Root, dataset: str, bucket: int, key: str) -> pa.Table:
-    """The columns CONTENT of a part, once it is certain that they are what its key says.
+    """The columns CONTENT of a part, once it is certain that they are the traces that its key says.
+
+    That each text is the one of its trace_id goes by the file's checksum.
 
     Args:
         root: The store.
@@ -62,18 +64,23 @@ def read_content(root: Root, dataset: str, bucket: int, key: str) -> pa.Table:
     """
     name = f"{bucket_folder(dataset, bucket)}/{key}.parquet"
     table = root.read_table(name, [field.name for field in CONTENT])
-    for expected, found in _check_part(table, bucket, key, None):
+    splitter = _splitter(table)
+    if splitter is None or table.column("sentences").null_count:
+        found = "no splitter, or a trace without sentences"
+    else:
+        found = part_key(table, splitter)
+    if found != key:
         raise DamagedError(
-            f"{root.show(name)}: expected {expected}, found {found}; delete it and run its job again:"
-            " ingestion writes its traces again"
+            f"{root.show(name)}: expected traces whose part-key is {key}, found {found}; delete it and run"
+            " its job again: ingestion writes its traces again"
         )
     return table
 
 
-def _check_part(table: pa.Table, bucket: int, key: str, num_buckets: int | None) -> list[Finding]:
-    splitter = (table.schema.metadata or {}).get(b"splitter")
-    told = None if splitter is None else splitter.decode("utf-8", "replace")
-    return check_part_rows(table, told, key, bucket, num_buckets)
+def _splitter(table: pa.Table) -> str | None:
+    """What a part says cut its sentences."""
+    told = (table.schema.metadata or {}).get(b"splitter")
+    return None if told is None else told.decode("utf-8", "replace")
 
 
 def check_scores(
