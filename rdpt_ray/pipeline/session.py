@@ -49,6 +49,7 @@ class AtWork:
         self._wake, self._stop = threading.Event(), threading.Event()
         self._lock = threading.Lock()  # a dict that grows while it is written is an error
         self._can_wait = False
+        self._stopped: str | None = None
         self._why = f"parts in hand took too long and are not committed; {AGAIN}"
         self._pace, self._tokens = Pace(0), Pace(0)
         self._stage, self._role, self._shown = "", "", 0.0
@@ -70,6 +71,7 @@ class AtWork:
             total: Items in all.
             role: Whose stage it is, where it is a model's; the title ends with it.
         """
+        self._heed()
         with self._lock:
             self._pace, self._tokens = Pace(total), Pace(0)
             self._stage, self._role = title.removesuffix(role).rstrip(), role
@@ -84,6 +86,7 @@ class AtWork:
         ):
 
             def counted(count: int, remark: str) -> None:
+                self._heed()
                 with self._lock:
                     self.record.progress["done"] += count
                     self._pace.advance(count)
@@ -154,13 +157,17 @@ class AtWork:
         """Write the record for the last time."""
         self._stop.set()
         self._wake.set()
-        self._beats.join()
+        if self._beats.ident is not None:
+            self._beats.join()
+        elif self.record.ended == "failed":
+            return  # its first record could not be written, which is told already
         self._write()
 
     def asked_to_leave(self, number: int, _: FrameType | None) -> None:
         """A signal came."""
         if not self._can_wait or self.record.leaving:
-            raise Interrupted(f"stopped by {signal.Signals(number).name}; {AGAIN}")
+            self._stopped = f"stopped by {signal.Signals(number).name}; {AGAIN}"
+            raise Interrupted(self._stopped)
         self.record.leaving = True
         self._wake.set()
         signal.setitimer(signal.ITIMER_REAL, self._drain_s)
@@ -180,7 +187,13 @@ class AtWork:
 
     def alarmed(self, _: int, __: FrameType | None) -> None:
         """There is nothing more to wait for."""
-        raise Interrupted(f"stopped: {self._why}")
+        self._stopped = f"stopped: {self._why}"
+        raise Interrupted(self._stopped)
+
+    def _heed(self) -> None:
+        """Stop where a handler's exception was lost: it can be raised inside an `except` of a library's."""
+        if self._stopped is not None:
+            raise Interrupted(self._stopped)
 
     def _beat(self) -> None:
         while not self._stop.is_set():
@@ -263,9 +276,10 @@ def at_work(
     if plan is not None and plan.price_per_hour:
         record.prices = {"currency": plan.currency, "per_hour": plan.price_per_hour}
     session = AtWork(store, record, console, drain_s)
-    session.begin()
     try:
+        # A signal that comes as soon as the record can be seen must end the session too.
         with _signals(session), about(run=run, session=name):
+            session.begin()
             yield session
         session.record.ended = "finished"
     except Interrupted:

@@ -17,7 +17,16 @@ import yaml
 from rdpt_ray.pipeline.pools import OVERLAP
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.runs import write_json
-from tests.pipeline.chaos_world import RDPT, Driver, Mischief, Nodes, committed, wait_for
+from tests.pipeline.chaos_world import (
+    RDPT,
+    Driver,
+    Mischief,
+    Nodes,
+    committed,
+    parts_in_hand,
+    sessions,
+    wait_for,
+)
 from tests.pipeline.conftest import config_tree, miniature_rows, table_bytes
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -100,6 +109,8 @@ def test_thirty_kills_lose_nothing_and_redo_only_what_was_in_hand(undisturbed, t
         drivers = [Driver(config, store, nodes.address, tmp_path / "log")]
         while len(mischief.done) < NUM_KILLS:
             driver = drivers[-1]
+            # One that is killed before it has said anything of itself is no start of the run.
+            wait_for(lambda: len(sessions(store)) == len(drivers), "a session")
             wait_a_while(mischief, driver, store)
             assert driver.is_running, f"{len(mischief.done)} kills, then {driver.last_words}"
             rewritten |= committed(store)
@@ -151,7 +162,7 @@ def test_a_node_that_hangs_is_given_up_and_its_parts_are_read_elsewhere(undistur
     nodes.start()
     try:
         driver = Driver(config, store, nodes.address, tmp_path / "log")
-        wait_for(lambda: len(committed(store)) >= 3, "a score")
+        wait_for(lambda: parts_in_hand(store, nodes.workers[0]) >= OVERLAP, "work on that node")
         nodes.pause_worker(0)
         before = committed(store)
         outcome = driver.outcome(timeout=700)

@@ -1,5 +1,7 @@
 """What a driver writes of itself while it works."""
 
+import os
+import signal
 import threading
 import time
 from contextlib import suppress
@@ -48,6 +50,37 @@ def test_the_account_of_all_sessions_adds_up(root):
         "student": ['{"dtype": "bfloat16"}', '{"dtype": "float32"}'],
         "teacher": ['{"dtype": "float32"}'],
     }
+
+
+def test_a_request_to_leave_that_a_library_caught_is_not_lost(root):
+    """Seen once: the job ran to its end."""
+
+    def work():
+        with (
+            at_work(root, "run", "a", QUIET, drain_s=1) as session,
+            session.stage("select", 2) as advance,
+        ):
+            with suppress(Exception):
+                signal.raise_signal(signal.SIGTERM)
+            advance(1, "")
+            pytest.fail("the second part was begun")
+
+    with pytest.raises(Interrupted, match="stopped by SIGTERM"):
+        work()
+    assert read_session(root, "runs/run/sessions/a.json").ended == "interrupted"
+
+
+def test_a_signal_while_a_session_begins_ends_it(root, monkeypatch):
+    begin = AtWork.begin
+
+    def begun(session):
+        begin(session)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(AtWork, "begin", begun)
+    with pytest.raises(Interrupted), at_work(root, "run", "a", QUIET, drain_s=1):
+        pytest.fail("it was begun")
+    assert read_session(root, "runs/run/sessions/a.json").ended == "interrupted"
 
 
 @pytest.mark.parametrize(
