@@ -190,6 +190,15 @@ def sessions(store):
     return [*Path(store).glob("runs/*/sessions/*.json")]
 
 
+def parts_in_hand(store, node):
+    """How many parts are being worked on by a node."""
+    found = 0
+    for path in Path(store).glob("attempts/*/*.json"):
+        with suppress(FileNotFoundError):
+            found += json.loads(path.read_text())["node"] == node.node_id
+    return found
+
+
 def in_hand(store):
     """How many parts are being worked on, or were when their process died."""
     return len(list(Path(store).glob("attempts/*/*.json")))
