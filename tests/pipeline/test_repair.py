@@ -36,9 +36,15 @@ def copied(finished, tmp_path):
     tree, tables, done = finished
     store = tmp_path / "store"
     shutil.copytree(tree["store"], store)
-    for path in store.glob("runs/*/manifest.json"):
-        path.unlink()
+    forget(store, "manifest.json")
     return {**tree, "store": str(store)}, store, tables, done
+
+
+def forget(store, *records):
+    """Take records of runs away, so that the next start has to find out for itself."""
+    for pattern in records:
+        for path in store.glob(f"runs/*/{pattern}"):
+            path.unlink()
 
 
 def flip(path):
@@ -121,12 +127,10 @@ def test_a_start_with_everything_scored_looks_at_nothing_and_meets_what_is_in_th
     """Nor is what was found with another part's texts believed: the search for duplicates is made again."""
     tree, store, tables, _ = copied
     drops = {path.name: path.read_bytes() for path in store.glob("runs/*/drops/*/*")}
-    for path in [*store.glob("runs/*/drops/*/*"), *store.glob("runs/*/sessions/*")]:
-        path.unlink()
+    forget(store, "drops/*/*", "sessions/*")
     assert table_bytes(run(tree)) == tables
     assert looks(store) is None
-    for path in [*store.glob("runs/*/manifest.json"), *store.glob("runs/*/drops/*/*")]:
-        path.unlink()
+    forget(store, "manifest.json", "drops/*/*")
     one, other = sorted(store.glob("traces/small/bucket=*/*.parquet"))[:2]
     content = one.read_bytes()
     one.write_bytes(other.read_bytes())
@@ -141,8 +145,7 @@ def test_a_start_with_everything_scored_looks_at_nothing_and_meets_what_is_in_th
 @pytest.mark.timeout(900)
 def test_a_part_that_a_model_has_yet_to_read_is_looked_at_before(copied):
     tree, store, tables, _ = copied
-    for path in store.glob("runs/*/sessions/*"):
-        path.unlink()
+    forget(store, "sessions/*")
     part = sorted(store.glob("traces/small/bucket=*/*.parquet"))[0]
     (scores,) = store.glob(f"scores/student*/{part.name}")
     scores.unlink()
@@ -159,8 +162,7 @@ def test_a_part_that_a_model_has_yet_to_read_is_looked_at_before(copied):
 def test_a_part_that_an_actor_finds_damaged_ends_the_pool_and_not_the_job(copied):
     """Its scores are there, so nobody has looked; the model reads it again because its tokens are gone."""
     tree, store, tables, _ = copied
-    for path in store.glob("runs/*/sessions/*"):
-        path.unlink()
+    forget(store, "sessions/*")
     part = max(store.glob("traces/small/bucket=*/*.parquet"), key=lambda path: path.stat().st_size)
     (tokens,) = store.glob(f"tokens/teacher*/small/*/{part.name}")
     tokens.unlink()
