@@ -53,7 +53,7 @@ def test_the_account_of_all_sessions_adds_up(root):
 
 
 def test_a_request_to_leave_that_a_library_caught_is_not_lost(root):
-    """Seen once: the job ran to its end."""
+    """A job that was asked to leave ran to its end once; this is one way in which it can."""
 
     def work():
         with (
