@@ -4,14 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rdpt_ray.errors import StoreError
-from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.files import Root, table_in
 from rdpt_ray.storage.places import DAMAGED, DERIVED, place_of
 from rdpt_ray.storage.remote import said
 from rdpt_ray.storage.runs import parsed
-from rdpt_ray.storage.seals import check_seal
 
 MAX_CHARS = 200
 
@@ -82,9 +80,7 @@ def parsed_table(content: bytes, schema: pa.Schema) -> tuple[pa.Table | None, li
         schema: Exactly its columns, in order.
     """
     try:
-        check_seal(content)
-        reader = pa.BufferReader(content)
-        table = pq.read_table(reader, page_checksum_verification=True, use_threads=False)
+        table = table_in(content)
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         return None, [("valid Parquet whose page checksums hold", said(error))]

@@ -165,23 +165,7 @@ class Root:
         """A Parquet file as a table; a DamagedError if it is not valid Parquet, or not as it was written."""
         content = self.read_bytes(name)
         try:
-            check_seal(content)
-            # A part is small, and with threads a process that ends soon after may abort (arrow#33975);
-            # `pq.read_table` has some for reading ahead even when it is told to use none.
-            file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
-            schema = file.schema_arrow
-            names = schema.names if columns is None else columns
-            if missing := set(names).difference(schema.names):
-                raise ValueError(f"it has no column {', '.join(sorted(missing))}")
-            # Group by group: each has its own dictionaries, over which Arrow fails when it reads them as one.
-            groups = [
-                file.read_row_group(index, columns=names, use_threads=False)
-                for index in range(file.num_row_groups)
-            ]
-            table = pa.concat_tables(groups) if groups else schema.empty_table()
-            facts = dict(schema.metadata or {})
-            facts.pop(KEY.encode(), None)
-            return table.select(names).replace_schema_metadata(facts or None)
+            return table_in(content, columns)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise DamagedError(
                 f"{self.show(name)}: not a valid Parquet file ({error}); delete it and rerun"
@@ -215,6 +199,36 @@ class Root:
             raise StoreError(
                 f"{self.show(name)}: cannot be {done}: {told}{_advice(error)}"
             ) from error
+
+
+def table_in(content: bytes, columns: list[str] | None = None) -> pa.Table:
+    """The rows of a Parquet file that is in memory, read without any thread.
+
+    With threads a process that ends soon after may abort (arrow#33975); `pq.read_table` has some for
+    reading ahead even when it is told to use none.
+
+    Args:
+        content: The whole file.
+        columns: Which, in which order; all by default.
+
+    Raises:
+        pa.ArrowException, OSError, ValueError: if it is not valid, not as it was written, or lacks a column.
+    """
+    check_seal(content)
+    file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
+    schema = file.schema_arrow
+    names = schema.names if columns is None else columns
+    if missing := set(names).difference(schema.names):
+        raise ValueError(f"it has no column {', '.join(sorted(missing))}")
+    # Group by group: each has its own dictionaries, over which Arrow fails when it reads them as one.
+    groups = [
+        file.read_row_group(index, columns=names, use_threads=False)
+        for index in range(file.num_row_groups)
+    ]
+    table = pa.concat_tables(groups) if groups else schema.empty_table()
+    facts = dict(schema.metadata or {})
+    facts.pop(KEY.encode(), None)
+    return table.select(names).replace_schema_metadata(facts or None)
 
 
 def parquet_bytes(
