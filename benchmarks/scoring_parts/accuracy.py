@@ -20,7 +20,7 @@ def accuracy(quick: bool) -> Figures:
     figures: Figures = {}
     traces = sorted(draw_traces(8 if quick else 16, A.vocabulary), key=len)
     some = traces[: 2 if quick else 6]
-    truth = _float64(A, some)
+    truth = float64_scores(A, some)
     ours = scorer(build_model(A))
     for name, scores in {
         "fp32": ours(some),
@@ -40,7 +40,7 @@ def accuracy(quick: bool) -> Figures:
 
 
 @torch.inference_mode()
-def _float64(shape: Shape, traces: list[TokenSequence]) -> list[NDArray[np.float64]]:
+def float64_scores(shape: Shape, traces: list[TokenSequence]) -> list[NDArray[np.float64]]:
     """The float32 model's weights, everything computed in float64."""
     model = build_model(shape).double()
     truth: list[NDArray[np.float64]] = []

@@ -24,7 +24,6 @@ from scoring_parts import Figures
 from scoring_parts.ours import TOKEN_BUDGET, scorer
 from scoring_parts.peers import one_by_one
 from scoring_parts.workload import (
-    HEAD_DIM,
     PROMPT_TOKENS,
     A,
     C,
@@ -58,7 +57,7 @@ def memory(quick: bool) -> Figures:
         for length in (4, long):
             name = f"peak_mb_small_{round(vocabulary / 1000)}k_vocab_{length}k_tokens"
             figures[name] = extra_mb("ours", small, [length * 1024], SMALL_BUDGET)
-    kv_floats = 2 * SMALL.layers * SMALL.kv_heads * HEAD_DIM * long * 1024
+    kv_floats = 2 * SMALL.layers * SMALL.kv_heads * SMALL.head_dim * long * 1024
     figures[f"kv_cache_mb_small_{long}k_tokens"] = 4 * kv_floats / 2**20  # part of the above
     return figures
 

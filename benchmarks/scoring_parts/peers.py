@@ -31,40 +31,45 @@ def one_by_one(model: PreTrainedModel, traces: Sequence[TokenSequence]) -> Score
 
 
 def _logprobs(model: PreTrainedModel, trace: TokenSequence) -> NDArray[np.float32]:
-    ids = torch.tensor([*trace.prompt_ids, *trace.response_ids])
+    ids = torch.tensor([*trace.prompt_ids, *trace.response_ids], device=model.device)
     logits = model(input_ids=ids[None], use_cache=False).logits[0]
     logprobs = torch.log_softmax(logits.float(), dim=-1)
     first = len(trace.prompt_ids)
-    return logprobs[first - 1 : -1].gather(1, ids[first:, None]).squeeze(1).numpy()
+    return logprobs[first - 1 : -1].gather(1, ids[first:, None]).squeeze(1).cpu().numpy()
 
 
 @torch.inference_mode()
-def padded_sorted(model: PreTrainedModel, traces: Sequence[TokenSequence]) -> Scores:
+def padded_sorted(
+    model: PreTrainedModel, traces: Sequence[TokenSequence], batch: int = BATCH
+) -> Scores:
     """lm-evaluation-harness's algorithm: longest first, padded on the right, no mask, full log-softmax."""
     order = sorted(range(len(traces)), key=lambda index: -len(traces[index]))
     scores: dict[int, NDArray[np.float32]] = {}
-    for places in _batches(order):
-        ids, _ = _padded([traces[place] for place in places])
+    for places in _batches(order, batch):
+        ids, _ = _padded([traces[place] for place in places], model.device)
         logits = model(input_ids=ids[:, :-1], use_cache=False).logits
         logprobs = torch.log_softmax(logits, dim=-1)
         for row, place in enumerate(places):
             first, end = len(traces[place].prompt_ids), len(traces[place])
             wanted = logprobs[row, first - 1 : end - 1]
-            scores[place] = wanted.gather(1, ids[row, first:end, None]).squeeze(1).float().numpy()
+            found = wanted.gather(1, ids[row, first:end, None]).squeeze(1).float()
+            scores[place] = found.cpu().numpy()
         del logits, logprobs
     return [scores[place] for place in range(len(traces))]
 
 
 @torch.inference_mode()
-def padded_ranked(model: PreTrainedModel, traces: Sequence[TokenSequence]) -> Scores:
+def padded_ranked(
+    model: PreTrainedModel, traces: Sequence[TokenSequence], batch: int = BATCH
+) -> Scores:
     """RankSurprisalRatio's algorithm: order of arrival, padded, masked, all logits, a float32 copy, top 100.
 
     Source: https://github.com/UmeanNever/RankSurprisalRatio, rsr_cal.py. Its ranks are computed and
     dropped here: only the time is of interest.
     """
     scores: Scores = []
-    for places in _batches(range(len(traces))):
-        ids, mask = _padded([traces[place] for place in places])
+    for places in _batches(range(len(traces)), batch):
+        ids, mask = _padded([traces[place] for place in places], model.device)
         logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
         for row, place in enumerate(places):
             first, end = len(traces[place].prompt_ids), len(traces[place])
@@ -73,23 +78,25 @@ def padded_ranked(model: PreTrainedModel, traces: Sequence[TokenSequence]) -> Sc
             logprobs = torch.log_softmax(own, dim=-1).gather(1, targets).squeeze(1)
             top = own.topk(RANK_CAP, dim=-1).indices
             torch.where((top == targets).any(1), (top == targets).int().argmax(1) + 1, RANK_CAP)
-            scores.append(logprobs.numpy())
+            scores.append(logprobs.cpu().numpy())
         del logits
     return scores
 
 
-def _batches(order: Sequence[int]) -> list[Sequence[int]]:
-    return [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+def _batches(order: Sequence[int], batch: int = BATCH) -> list[Sequence[int]]:
+    return [order[start : start + batch] for start in range(0, len(order), batch)]
 
 
-def _padded(traces: Sequence[TokenSequence]) -> tuple[torch.Tensor, torch.Tensor]:
+def _padded(
+    traces: Sequence[TokenSequence], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
     longest = max(len(trace) for trace in traces)
     ids = torch.zeros(len(traces), longest, dtype=torch.long)
     mask = torch.zeros_like(ids)
     for row, trace in enumerate(traces):
         ids[row, : len(trace)] = torch.tensor([*trace.prompt_ids, *trace.response_ids])
         mask[row, : len(trace)] = 1
-    return ids, mask
+    return ids.to(device), mask.to(device)
 
 
 def useful_fraction(traces: Sequence[TokenSequence], *, by_length: bool) -> float:

@@ -53,7 +53,15 @@ class Vllm:
 
 @contextmanager
 def started(
-    python: str, folder: Path, dtype: str, *, threads: int, eager: bool, log: Path
+    python: str,
+    folder: Path,
+    dtype: str,
+    *,
+    threads: int,
+    eager: bool,
+    log: Path,
+    longest: int = 4096,
+    memory: float = 0.9,
 ) -> Iterator[Vllm]:
     """A vLLM for the length of a `with` block.
 
@@ -64,6 +72,8 @@ def started(
         threads: Compute threads.
         eager: Without vLLM's compilation, which takes a minute and gains it about 5 %.
         log: Where its output goes.
+        longest: Tokens of the longest sequence.
+        memory: Share of the GPU's (or the host's) that it takes for itself; logits come on top.
 
     Raises:
         VllmError: if it does not start.
@@ -73,7 +83,8 @@ def started(
     }
     with log.open("w") as output:
         process = subprocess.Popen(
-            [python, str(WORKER), str(folder), dtype, str(threads), str(int(eager))],
+            [python, str(WORKER), str(folder), dtype]
+            + [str(one) for one in (threads, int(eager), longest, memory)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=output,

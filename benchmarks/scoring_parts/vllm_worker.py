@@ -1,6 +1,6 @@
 """vLLM in its own environment, scoring when told; started by `vllm_peer`, imports nothing of ours.
 
-    python vllm_worker.py FOLDER DTYPE THREADS EAGER
+    python vllm_worker.py FOLDER DTYPE THREADS EAGER LONGEST MEMORY
 
 Reads one JSON list of token-id lists per line, writes one JSON object per line: CPU and wall seconds, and
 each trace's prompt log-probabilities (the first token has none). The first line written says it is ready.
@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any
 
-folder, dtype, threads, eager = sys.argv[1:5]
+folder, dtype, threads, eager, longest, memory = sys.argv[1:7]
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # vLLM logs to stdout
 
@@ -34,7 +34,8 @@ engine = vllm.LLM(
     dtype=dtype,
     skip_tokenizer_init=True,
     enable_prefix_caching=False,  # it is bypassed for prompt log-probabilities anyhow
-    max_model_len=4096,
+    max_model_len=int(longest),
+    gpu_memory_utilization=float(memory),
     max_num_batched_tokens=8192,
     enforce_eager=eager == "1",
     disable_log_stats=True,

@@ -8,6 +8,7 @@ bound, since nothing was trained to withstand it.
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,6 @@ from rdpt_ray.scoring.engine import TokenSequence
 
 LOGIT_STD = 3.0
 INITIAL_STD = 0.02
-HEAD_DIM = 64
 
 PROMPT_TOKENS = 64
 MEDIAN_RESPONSE, SIGMA, LONGEST_TRACE = 600, 0.8, 2461
@@ -33,6 +33,7 @@ class Shape:
     layers: int
     kv_heads: int
     vocabulary: int
+    head_dim: int = 64
 
 
 A = Shape("h384", 384, 1024, 8, 2, 32_000)
@@ -51,12 +52,26 @@ def build_model(shape: Shape, dtype: torch.dtype = torch.float32) -> PreTrainedM
         dtype: What the weights, drawn in float32, are rounded to.
     """
     torch.manual_seed(0)
-    config = LlamaConfig(
+    model = _opinionated(AutoModelForCausalLM.from_config(config_of(shape)))
+    return model.to(dtype).eval()
+
+
+def build_on_gpu(shape: Shape) -> PreTrainedModel:
+    """A random model of bfloat16 that was never on the host."""
+    torch.manual_seed(0)
+    with torch.device("cuda"):
+        model = AutoModelForCausalLM.from_config(config_of(shape), dtype=torch.bfloat16)
+    return _opinionated(model).eval()
+
+
+def config_of(shape: Shape) -> LlamaConfig:
+    """The Llama of these sizes."""
+    return LlamaConfig(
         vocab_size=shape.vocabulary,
         hidden_size=shape.hidden,
         intermediate_size=shape.intermediate,
         num_hidden_layers=shape.layers,
-        num_attention_heads=shape.hidden // HEAD_DIM,
+        num_attention_heads=shape.hidden // shape.head_dim,
         num_key_value_heads=shape.kv_heads,
         max_position_embeddings=65_536,
         initializer_range=INITIAL_STD,
@@ -65,10 +80,14 @@ def build_model(shape: Shape, dtype: torch.dtype = torch.float32) -> PreTrainedM
         bos_token_id=1,
         eos_token_id=2,
     )
-    model = AutoModelForCausalLM.from_config(config)
+
+
+def _opinionated(model: Any) -> Any:
+    """A random model whose logits have a standard deviation of `LOGIT_STD`."""
+    scale = LOGIT_STD / (INITIAL_STD * math.sqrt(model.config.hidden_size))
     with torch.no_grad():
-        model.model.norm.weight.fill_(LOGIT_STD / (INITIAL_STD * math.sqrt(shape.hidden)))
-    return model.to(dtype).eval()
+        model.base_model.norm.weight.fill_(scale)
+    return model
 
 
 def draw_traces(count: int, vocabulary: int, seed: int = 0) -> list[TokenSequence]:
@@ -89,6 +108,13 @@ def draw_traces(count: int, vocabulary: int, seed: int = 0) -> list[TokenSequenc
     return [random_trace(int(length), vocabulary, draw) for length in draw.permutation(lengths)]
 
 
+def long_traces(count: int, shortest: int, longest: int, vocabulary: int) -> list[TokenSequence]:
+    """Traces of random tokens, with responses of evenly spaced lengths, in random order."""
+    draw = np.random.default_rng(0)
+    lengths = np.linspace(shortest, longest, count).astype(int)
+    return [random_trace(int(length), vocabulary, draw) for length in draw.permutation(lengths)]
+
+
 def random_trace(response_tokens: int, vocabulary: int, draw: np.random.Generator) -> TokenSequence:
     """One trace of random tokens after a prompt of `PROMPT_TOKENS`."""
     ids = draw.integers(3, vocabulary, PROMPT_TOKENS + response_tokens).tolist()
@@ -102,7 +128,7 @@ def num_tokens(traces: list[TokenSequence]) -> int:
 
 def products(shape: Shape) -> list[tuple[int, int, int]]:
     """The weight matrices a token goes through, as (inputs, outputs, how many)."""
-    kv = shape.kv_heads * HEAD_DIM
+    kv = shape.kv_heads * shape.head_dim
     return [
         (shape.hidden, shape.hidden, 2 * shape.layers),
         (shape.hidden, kv, 2 * shape.layers),

@@ -6,11 +6,12 @@ with transformers under `NAME`, so any model that supports its attention interfa
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
 import torch
-from torch.nn.attention.varlen import AuxRequest, varlen_attn
+from torch.nn.functional import pad
 from transformers import AttentionInterface
 
 from rdpt_ray.scoring.causal import causal_attention
@@ -101,27 +102,44 @@ def _varlen(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The same in one flash kernel that torch ships for CUDA, half precision only.
 
-    `num_splits=1` keeps the order of its sums the same whatever else is in the batch.
+    The operator itself, not `torch.nn.attention.varlen`: that is younger than the torch we ask for, and
+    in 2.11 refuses grouped heads and a fixed number of splits.
     """
-    key_lengths = list(lengths) if len(lengths) > 1 else [key.shape[2]]
-    output, lse = varlen_attn(
+    key_lengths = tuple(lengths) if len(lengths) > 1 else (key.shape[2],)
+    width, value_width = query.shape[-1], value.shape[-1]
+    if value_width < width:  # the kernel knows one width
+        value = pad(value, (0, width - value_width))
+    output, lse, *_ = torch.ops.aten._flash_attention_forward(
         query[0].transpose(0, 1),
         key[0].transpose(0, 1),
         value[0].transpose(0, 1),
-        _edges(lengths, query.device),
+        _edges(tuple(lengths), query.device),
         _edges(key_lengths, query.device),
         max(lengths),
         max(key_lengths),
-        return_aux=AuxRequest(lse=True),
+        0.0,
+        window is None,
+        return_debug_mask=False,
         scale=scale,
-        window_size=(-1, 0) if window is None else (window - 1, 0),
-        enable_gqa=query.shape[1] != key.shape[1],
-        num_splits=1,
+        window_size_left=-1 if window is None else window - 1,
+        window_size_right=-1 if window is None else 0,
+        **_ONE_SPLIT,
     )
-    return output, lse.T
+    return output[..., :value_width], lse.T
 
 
-def _edges(lengths: Sequence[int], device: torch.device) -> torch.Tensor:
+def _one_split() -> dict[str, int]:
+    """Keeps the order of the kernel's sums the same whatever else is in the batch, where it can be asked."""
+    arguments = torch.ops.aten._flash_attention_forward.default._schema.arguments
+    return {"num_splits": 1} if any(one.name == "num_splits" for one in arguments) else {}
+
+
+_ONE_SPLIT = _one_split()
+
+
+@lru_cache(maxsize=4)
+def _edges(lengths: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """Where segments begin and end. All layers of a pass share it: a copy to the GPU waits for the GPU."""
     return torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device)
 
 

@@ -73,6 +73,11 @@ def attend(
     if query.device.type == "cpu" and query.dtype != torch.float64:
         flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
         return flash(query, key, value, 0.0, causal, attn_mask=bias, scale=scale)
+    if query.is_cuda and query.dtype == torch.float32 and bias is None and query.shape[-1] % 4 == 0:
+        efficient = torch.ops.aten._scaled_dot_product_efficient_attention
+        key, value = (_for_all_heads(one, query) for one in (key, value))
+        output, lse, *_ = efficient(query, key, value, None, True, 0.0, causal, scale=scale)
+        return output, lse[..., : query.shape[2]]  # it rounds the length up
     return _attend_plainly(query, key, value, scale, causal, bias)
 
 
@@ -88,7 +93,7 @@ def _triangle(
 ) -> Attended:
     """Causal attention of a trace to itself, L = K. The cut depends on L alone, never on neighbours."""
     length = query.shape[2]
-    if not 2 * BLOCK <= length < BLOCKWISE_BELOW:
+    if query.is_cuda or not 2 * BLOCK <= length < BLOCKWISE_BELOW:
         return attend(query, key, value, scale=scale, causal=True)
     outputs: list[torch.Tensor] = []
     lses: list[torch.Tensor] = []
@@ -143,10 +148,7 @@ def _attend_plainly(
     bias: torch.Tensor | None,
 ) -> Attended:
     """The definition, for devices and types whose kernel keeps its log-sum-exp to itself."""
-    num_heads, num_kv_heads = query.shape[1], key.shape[1]
-    if num_heads != num_kv_heads:
-        key = key.repeat_interleave(num_heads // num_kv_heads, dim=1)
-        value = value.repeat_interleave(num_heads // num_kv_heads, dim=1)
+    key, value = (_for_all_heads(one, query) for one in (key, value))
     outputs: list[torch.Tensor] = []
     lses: list[torch.Tensor] = []
     for start in range(0, query.shape[2], PLAIN_ROWS):
@@ -161,6 +163,12 @@ def _attend_plainly(
         outputs.append(torch.exp(scores - lse[..., None]).to(value.dtype) @ value)
         lses.append(lse)
     return torch.cat(outputs, dim=2), torch.cat(lses, dim=2)
+
+
+def _for_all_heads(one: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+    """Keys or values [1, H_kv, K, D], once for each of the queries' H heads."""
+    repeats = query.shape[1] // one.shape[1]
+    return one if repeats == 1 else one.repeat_interleave(repeats, dim=1)
 
 
 def _accumulator(dtype: torch.dtype) -> torch.dtype:

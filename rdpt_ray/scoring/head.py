@@ -108,8 +108,11 @@ class TiledHead:
         largest = Largest(len(hidden), self._num_top, hidden.device)
         for start, multiply in self._tiles:
             logits = self._shape(multiply(hidden))
-            here = (targets >= start) & (targets < start + logits.shape[1])
-            target_logit[here] = logits[here, targets[here] - start].float()
+            # No boolean indexing: on a GPU it would wait for all that was asked before, tile after tile.
+            place = targets - start
+            here = (place >= 0) & (place < logits.shape[1])
+            found = logits.gather(1, place.clamp(0, logits.shape[1] - 1)[:, None]).squeeze(1)
+            target_logit = torch.where(here, found.float(), target_logit)
             lse = torch.logaddexp(lse, row_lse(logits))
             if self._num_top:
                 largest.see(logits.float())  # float32 is compared twice as fast
@@ -135,6 +138,12 @@ def row_lse(logits_RC: torch.Tensor) -> torch.Tensor:
         [R] float32.
     """
     normalised = torch.log_softmax(logits_RC, dim=1, dtype=torch.float32)
+    if logits_RC.is_cuda:
+        # Read off at the largest nothing cancels, and no row has to be looked at by the host.
+        largest, anchor = logits_RC.max(dim=1, keepdim=True)
+        below = normalised.gather(1, anchor).squeeze(1)
+        largest = largest.squeeze(1).float()
+        return torch.where(largest.isneginf(), largest, largest - below)
     anchor = logits_RC[:, :ANCHORS].argmax(dim=1, keepdim=True)
     below = normalised.gather(1, anchor).squeeze(1)
     lse = logits_RC.gather(1, anchor).squeeze(1).float() - below

@@ -1,9 +1,10 @@
-"""Weights laid out once for the product, on CPU.
+"""Layers replaced by faster twins: on CPU weights laid out once for the product, norms on GPUs too.
 
 `F.linear` in float32 goes through MKL, which reaches 89 GF/s a core on an AMD Zen 4 where oneDNN with a
 weight packed beforehand reaches 109 (docs/performance.md); oneDNN also takes SwiGLU's activation and
-product into the matrix product. Every replacement is compared with what it replaces on random input
-before it is used, because the operators behind it are torch's own affair and may change.
+product into the matrix product. transformers' RMS norm is some six kernels over float32 copies, torch's own
+is one: on a GPU each of them waits for memory. Every replacement is compared with what it replaces on
+random input before it is used, because the operators behind it are torch's own affair and may change.
 """
 
 import logging
@@ -111,8 +112,8 @@ def quicken(body: torch.nn.Module) -> None:
     """Replace a model's linear layers, RMS norms and SwiGLU blocks where a faster twin agrees with them.
 
     Args:
-        body: The model without its head, in evaluation mode; changed in place. On another device than
-            CPU, or where oneDNN is missing, nothing changes.
+        body: The model without its head, in evaluation mode; changed in place. On CPU nothing changes
+            where oneDNN is missing; on a GPU only norms do.
     """
     for parent in list(body.modules()):
         for name, child in list(parent.named_children()):
@@ -133,7 +134,8 @@ def _twin(module: torch.nn.Module) -> torch.nn.Module | None:
     weight, eps = getattr(module, "weight", None), getattr(module, "variance_epsilon", None)
     named_so = type(module).__name__.endswith("RMSNorm")
     if named_so and isinstance(weight, torch.nn.Parameter) and isinstance(eps, float):
-        return _checked(FusedNorm(weight, eps), module, len(weight)) if can_pack(weight) else None
+        has_faster = weight.is_cuda or can_pack(weight)
+        return _checked(FusedNorm(weight, eps), module, len(weight)) if has_faster else None
     return None
 
 
@@ -154,7 +156,7 @@ def _swiglu_twin(module: torch.nn.Module) -> torch.nn.Module | None:
 @torch.inference_mode()
 def _checked(twin: torch.nn.Module, module: torch.nn.Module, width: int) -> torch.nn.Module | None:
     generator = torch.Generator().manual_seed(0)
-    rows = torch.randn(1, 32, width, generator=generator).to(_dtype_of(module))
+    rows = torch.randn(1, 32, width, generator=generator).to(*_kind_of(module))
     expected = module(rows).float()
     difference = float(
         (twin(rows).float() - expected).abs().max() / expected.abs().max().clamp(1e-9)
@@ -167,8 +169,10 @@ def _checked(twin: torch.nn.Module, module: torch.nn.Module, width: int) -> torc
     return None
 
 
-def _dtype_of(module: torch.nn.Module) -> torch.dtype:
+def _kind_of(module: torch.nn.Module) -> tuple[torch.device, torch.dtype]:
+    """Where a module computes, and in what."""
     for inner in module.modules():
         if isinstance(inner, PackedLinear):
-            return inner.packed.dtype
-    return next(module.parameters()).dtype
+            return torch.device("cpu"), inner.packed.dtype
+    weight = next(module.parameters())
+    return weight.device, weight.dtype

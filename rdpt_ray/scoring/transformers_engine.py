@@ -60,7 +60,7 @@ class TransformersEngine:
 
         Args:
             model: In evaluation mode, on its device, with its own attention implementation. It is the
-                engine's from here on: on CPU its layers are replaced by faster twins.
+                engine's from here on: its layers are replaced by faster twins.
             token_budget: Tokens of one forward pass; a longer trace is read in chunks of so many.
             signals: What to measure beside log-probabilities.
             num_threads: Compute threads on CPU, pinned at every pass; None leaves them as they are.
@@ -96,12 +96,14 @@ class TransformersEngine:
             logger.warning(
                 "%s is scored one trace at a time: %s", model.config.name_or_path, reason
             )
-        if self._packs and self._packs_weights:
-            keep_freed_pages()
+        on_cpu = self._embeddings.weight.device.type == "cpu"
+        if self._packs and (self._packs_weights or not on_cpu):
+            if on_cpu:
+                keep_freed_pages()
             quicken(model.base_model)
             reason = probe.disagreement(model, expected, lambda: self.packed(traces))
             if reason is not None:
-                raise ModelError(f"model {model.config.name_or_path}: on this CPU {reason}")
+                raise ModelError(f"model {model.config.name_or_path}: on this machine {reason}")
         reason = self._obstacle_to_chunks(traces, expected)
         self._chunks = reason is None
         if reason is not None:

@@ -1,0 +1,84 @@
+"""Speed, memory and precision of scoring on one GPU beside its peers'; some ten minutes on an H100.
+
+    python benchmarks/gpu.py [--quick] [--only card,races,budgets,attention,kernels,precision]
+                             [--vllm-python /path/to/python] [--json FILE]
+
+vLLM is a contestant if the interpreter of an environment that has it is named. docs/performance.md says how
+everything is measured.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+import torch
+import transformers
+from gpu_parts.card import card
+from gpu_parts.kernels import attention, kernels
+from gpu_parts.precision import precision
+from gpu_parts.races import budgets, races
+from scoring_parts import Figures
+
+
+def main() -> None:
+    """Prints tables as it goes and, last, the figures as one JSON object."""
+    arguments = _arguments()
+    if not torch.cuda.is_available():
+        print(json.dumps({"why": "no CUDA device on this machine"}))
+        return
+    transformers.logging.disable_progress_bar()
+    quick = arguments.quick
+    sections: dict[str, Callable[[], Figures]] = {
+        "card": card,
+        "races": partial(races, quick, arguments.vllm_python),
+        "budgets": partial(budgets, quick),
+        "attention": attention,
+        "kernels": partial(kernels, quick),
+        "precision": partial(precision, quick),
+    }
+    wanted = arguments.only.split(",") if arguments.only else list(sections)
+    unknown = sorted(set(wanted) - set(sections))
+    if unknown:
+        sys.exit(f"--only: no section {', '.join(unknown)}; there are {', '.join(sections)}")
+    figures: Figures = {}
+    why: list[str] = []
+    for name in wanted:
+        begun = time.perf_counter()
+        print(f"\n{name}", flush=True)
+        found = sections[name]()
+        reason = found.pop("why", None)
+        why += [str(reason)] if reason else []
+        figures |= found
+        if name not in ("races", "attention"):  # which print tables of their own
+            for key, value in found.items():
+                print(f"  {key:40} {_rounded(value)}")
+        print(f"  ({time.perf_counter() - begun:.0f} s)", flush=True)
+    line = json.dumps({key: _rounded(value) for key, value in figures.items()} | {"why": why})
+    if arguments.json is not None:
+        arguments.json.write_text(line + "\n", encoding="utf-8")
+    print(f"\n{line}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="small models and few traces")
+    parser.add_argument("--only", help="sections, separated by commas")
+    parser.add_argument("--vllm-python", type=Path)
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    return parser.parse_args()
+
+
+def _rounded(value: object) -> object:
+    """Four digits are more than repeats agree on."""
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+if __name__ == "__main__":
+    main()

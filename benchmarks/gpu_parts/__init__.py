@@ -1,0 +1,1 @@
+"""The pieces of `benchmarks/gpu.py`, one idea a file."""
