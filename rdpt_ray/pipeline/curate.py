@@ -26,7 +26,7 @@ from rdpt_ray.pipeline.finish import Findings, Run, finish, found_finished, publ
 from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.interrupts import interruptible
 from rdpt_ray.pipeline.job import Job, open_job, parts_of, shown, working
-from rdpt_ray.pipeline.lineage import Kind
+from rdpt_ray.pipeline.lineage import Kind, what_decides
 from rdpt_ray.pipeline.nodes import connected_cluster
 from rdpt_ray.pipeline.outlook import leave_word, outlook
 from rdpt_ray.pipeline.precision import Check, check_precision
@@ -39,11 +39,14 @@ from rdpt_ray.pipeline.score_role import score_role
 from rdpt_ray.pipeline.screening import Screening
 from rdpt_ray.pipeline.select import Selection, differences, select, within_budget
 from rdpt_ray.pipeline.session import AtWork
+from rdpt_ray.pipeline.unchanged import Rounds
 from rdpt_ray.pipeline.verify import Verification, verify_answers
 from rdpt_ray.publish.facts import BetaFacts, ModelFacts, VerifyFacts
 from rdpt_ray.publish.rounds import schedule_round
 from rdpt_ray.selection_config import FiltersConfig
 from rdpt_ray.storage.files import open_root
+from rdpt_ray.storage.leases import Lease
+from rdpt_ray.storage.runs import run_folder
 
 
 def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> Run:
@@ -67,12 +70,14 @@ def curate(config: CurateConfig, console: Console, *, kind: Kind = "curate") -> 
     # Before the input is listed: a round that took the lease later has seen no older input.
     with interruptible(), schedule_round(config, open_root(config.store), console) as lease:
         job = open_job(config, kind)
-        run = found_finished(job) if job.is_finished else _run(job, console)
+        run = found_finished(job) if job.is_finished else _run(job, console, lease)
+        if lease is not None:
+            lease.leave(job.run_id)
         with interruptible():  # a Ray that started has taken SIGTERM for itself
             return publish(run, job, console, lease)
 
 
-def _run(job: Job, console: Console) -> Run:
+def _run(job: Job, console: Console, lease: Lease | None) -> Run:
     """Do what is left of a job, up to its manifest."""
     check_job(job)
     console.print(
@@ -82,10 +87,26 @@ def _run(job: Job, console: Console) -> Run:
     )
     with connected(), working(job, console) as session:
         check_cluster(job, console)
-        return soundly(job, session, partial(_stages, job, session))
+        return soundly(job, session, partial(_stages, job, session, _rounds(job, lease)))
 
 
-def _stages(job: Job, session: AtWork, buckets: list[IngestedBucket], damaged: int) -> Run:
+def _rounds(job: Job, lease: Lease | None) -> Rounds | None:
+    """What this round may take over from the one before."""
+    if lease is None:
+        return None
+    decides = what_decides(job.config, job.kind, job.files, job.identities, job.hub)
+    settings = {name: told for name, told in decides.items() if name not in ("files", "cards")}
+    left = lease.record.left
+    return Rounds(settings, run_folder(left) if left and left != job.run_id else None)
+
+
+def _stages(
+    job: Job,
+    session: AtWork,
+    rounds: Rounds | None,
+    buckets: list[IngestedBucket],
+    damaged: int,
+) -> Run:
     """Everything after ingestion; it can be done again, and finds what it has done."""
     config, kind = job.config, job.kind
     quarantined = Quarantined(job, buckets)
@@ -105,6 +126,7 @@ def _stages(job: Job, session: AtWork, buckets: list[IngestedBucket], damaged: i
         selection=config.selection if kind == "curate" else None,
         num_examples=config.report.num_traces,
         verify=config.verify,
+        rounds=rounds,
     )
     selection, auto_beta = _with_beta(selection, buckets, session)
     precision = check_precision(
@@ -237,8 +259,16 @@ def _precision(job: Job, thresholds: ThresholdsConfig, session: AtWork) -> Check
 
 
 def _select(buckets: list[IngestedBucket], job: Selection, session: AtWork) -> Summary:
+    taken_over: list[bool] = []
     with session.stage("select", len(buckets)) as advance:
-        summary = merge(_counted(select(buckets, job), advance), num_examples=job.num_examples)
+        summary = merge(
+            _counted(select(buckets, job), advance, taken_over), num_examples=job.num_examples
+        )
+    if any(taken_over):
+        session.console.print(
+            f"selected: {sum(taken_over):,} of {len(buckets):,} buckets are as the round before left them",
+            highlight=False,
+        )
     total = summary.selected + summary.rejected + summary.quarantined
     if summary.rows_read != total:
         raise StoreError(
@@ -248,8 +278,11 @@ def _select(buckets: list[IngestedBucket], job: Selection, session: AtWork) -> S
     return summary
 
 
-def _counted(summaries: Iterator[Summary], advance: Advance) -> Iterator[Summary]:
-    """The same summaries, one by one, each counted off: the driver holds two at a time."""
-    for summary in summaries:
+def _counted(
+    outcomes: Iterator[tuple[Summary, bool]], advance: Advance, taken_over: list[bool]
+) -> Iterator[Summary]:
+    """The summaries, one by one, each counted off: the driver holds two at a time."""
+    for summary, is_taken_over in outcomes:
+        taken_over.append(is_taken_over)
         yield summary
         advance(1, "buckets")

@@ -32,6 +32,7 @@ from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.roles import TEACHER
 from rdpt_ray.pipeline.scored_bucket import ScoredRun, ScoredTrace, columns_of, read_bucket
 from rdpt_ray.pipeline.summarise import nullable, summarise
+from rdpt_ray.pipeline.unchanged import Rounds, made_of, remember, taken_over
 from rdpt_ray.selection_config import FiltersConfig, SelectionConfig, VerifyConfig
 from rdpt_ray.storage.files import Root
 from rdpt_ray.storage.schemas import PROVENANCE, QUARANTINE, SELECTED
@@ -60,6 +61,8 @@ class Selection:
     """How answers were verified, if they were."""
     cut: Cut | None = None
     """Where the budget ends; None without one."""
+    rounds: Rounds | None = None
+    """For a round of a schedule; None: every bucket is made."""
 
     @property
     def scored(self) -> ScoredRun:
@@ -74,7 +77,7 @@ class Selection:
         )
 
 
-def select(buckets: list[IngestedBucket], job: Selection) -> Iterator[Summary]:
+def select(buckets: list[IngestedBucket], job: Selection) -> Iterator[tuple[Summary, bool]]:
     """Run the stage.
 
     Args:
@@ -82,14 +85,28 @@ def select(buckets: list[IngestedBucket], job: Selection) -> Iterator[Summary]:
         job: What to do with each.
 
     Yields:
-        One summary per bucket, in any order; its tables are committed by then.
+        One summary per bucket, in any order, and whether it is as the round before left it; its tables are
+        committed by then.
     """
     for text in _over(buckets, partial(_selected, job=job)):
-        yield Summary.from_dict(json.loads(text))
+        told = json.loads(text)
+        yield Summary.from_dict(told["summary"]), told["is_taken_over"]
 
 
 def _selected(bucket: IngestedBucket, *, job: Selection) -> str:
-    return json.dumps(select_bucket(bucket, job).to_dict())
+    rounds, digest = job.rounds, None
+    if rounds is not None:
+        found_out = [None if job.cut is None else asdict(job.cut), job.thresholds.beta]
+        told = [rounds.settings, *found_out]
+        digest = made_of(bucket, job.store, job.run, job.model_keys, told)
+        if digest is not None and rounds.earlier is not None:
+            taken = taken_over(bucket.bucket, job.store, rounds.earlier, job.run, digest)
+            if taken is not None:
+                return json.dumps({"summary": taken.to_dict(), "is_taken_over": True})
+    summary = select_bucket(bucket, job)
+    if rounds is not None:
+        remember(bucket.bucket, job.store, job.run, digest, summary)
+    return json.dumps({"summary": summary.to_dict(), "is_taken_over": False})
 
 
 def within_budget(buckets: list[IngestedBucket], job: Selection) -> Selection:

@@ -44,6 +44,8 @@ class LeaseRecord(Session):
     """What its number can be compared in."""
     at_large: int = 0
     """The highest number of an earlier holder of which nobody knows whether it has ended; 0 for none."""
+    left: str = ""
+    """The run that the last complete round left; until this one is complete, an earlier one's."""
 
 
 class Lease:
@@ -84,6 +86,10 @@ class Lease:
         """Say once that the holder lives."""
         self.record.beat += 1
         _write(self._root, self.record)
+
+    def leave(self, run_id: str) -> None:
+        """Say, from the next beat on, which run this round has completed."""
+        self.record.left = run_id
 
     def begin(self) -> None:
         """Say so again and again."""
@@ -147,6 +153,7 @@ def take_lease(root: Root, schedule: str, lease_s: float) -> Lease:
             lease_s=lease_s,
             series=secrets.token_hex(8) if earlier is None else earlier.series,
             at_large=at_large,
+            left="" if earlier is None else earlier.left,
         )
         name = lease_name(schedule, record.number)
         if not root.create(name, _text(record)):
