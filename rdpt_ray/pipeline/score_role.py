@@ -88,7 +88,8 @@ def score_role(
                 if scored.is_left:
                     continue
                 session.count(role, identity.key, scored)
-                if scored.num_errors:
+                # Of a part without a reading, another process has died, or lives, before it could tell.
+                if scored.num_errors or not scored.num_scored:
                     failed(role, by_key[scored.key])
                 num_tokens += scored.num_tokens
                 # Without a demand a part is scored whole, with traces of other runs; this run's count.

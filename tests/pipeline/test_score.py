@@ -268,7 +268,12 @@ def test_a_trace_that_ends_its_process_is_set_aside(copied, undisturbed, end):
     wrong = {trace_id: error for trace_id, error in found.items() if error is not None}
     message = "actor_died: the process died 2 times over this trace alone"
     assert list(wrong.values()) == [message] * 2
-    assert sum(record.num_errors for record in records) == 2
+    # The other thread's part may be committed, and the process end before it could tell; seen in CI.
+    untold = {record.key for record in records if not record.num_scored}
+    in_untold = sum(
+        holds(store, part, [each]) for part in parts if part.key in untold for each in wrong
+    )
+    assert sum(record.num_errors for record in records) + in_untold == 2
     assert store.names("attempts") == []
     identical = [name for name, data in score_bytes(store).items() if data == undisturbed[name]]
     assert len(identical) == len(parts) - len({part for part in parts if holds(store, part, wrong)})
