@@ -7,7 +7,7 @@ with transformers under `NAME`, so any model that supports its attention interfa
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch.nn.functional import pad
 from transformers import AttentionInterface
 
 from rdpt_ray.scoring.causal import causal_attention
+from rdpt_ray.scoring.long_attention import is_long, long_attention, suits
 
 NAME = "rdpt_packed"
 
@@ -60,7 +61,7 @@ def packed_attention(
     if windows_seen is not None and sliding_window is not None:
         windows_seen.append(sliding_window)
     lengths = segments or [query.shape[2]]
-    attend = _varlen if query.is_cuda and query.dtype.itemsize == 2 else _one_by_one
+    attend = _on_gpu if query.is_cuda and query.dtype.itemsize == 2 else _one_by_one
     output, lse = attend(query, key, value, lengths, scaling, sliding_window)
     if s_aux is not None:
         # The sink adds exp(s_aux) to each softmax's denominator.
@@ -90,6 +91,43 @@ def _one_by_one(
         output[rows], lse[rows] = one[0].transpose(0, 1), one_lse[0].T
         start += length
     return output, lse
+
+
+def _on_gpu(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    lengths: Sequence[int],
+    scale: float | None,
+    window: int | None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same in half precision: long segments by cuDNN, runs of shorter ones by one call of flash.
+
+    Which kernel reads a segment depends on its length alone, never on its neighbours.
+    """
+    if window is not None or not any(map(is_long, lengths)) or not suits(query, key, value):
+        return _varlen(query, key, value, lengths, scale, window)
+    factor = query.shape[-1] ** -0.5 if scale is None else scale
+    if len(lengths) == 1:
+        return _by_token(long_attention(query, key, value, scale=factor))
+    pieces: list[tuple[torch.Tensor, torch.Tensor]] = []
+    start = 0
+    for long, run in groupby(lengths, key=is_long):
+        for group in [[one] for one in run] if long else [list(run)]:
+            rows = slice(start, start + sum(group))
+            parts = [one[:, :, rows] for one in (query, key, value)]
+            if long:
+                pieces.append(_by_token(long_attention(*parts, scale=factor)))
+            else:
+                pieces.append(_varlen(*parts, group, scale, None))
+            start = rows.stop
+    outputs, lses = zip(*pieces, strict=True)
+    return torch.cat(outputs), torch.cat(lses)
+
+
+def _by_token(attended: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """[1, H, T, D] and [1, H, T] as [T, H, D] and [T, H]."""
+    return attended[0][0].transpose(0, 1), attended[1][0].T
 
 
 def _varlen(

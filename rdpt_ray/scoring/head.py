@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import pad
 
+from rdpt_ray.scoring import fused
 from rdpt_ray.scoring.engine import Signal
 from rdpt_ray.scoring.prepacked import Product, product
 from rdpt_ray.scoring.signals import Largest, brier, num_largest, rank
@@ -69,6 +70,7 @@ class TiledHead:
         self._signals = frozenset(signals)
         self._num_top = num_largest(signals)
         device = weight_VE.device.type
+        self._is_fused = fused.is_available(weight_VE.device)
         self._token_tile = TOKEN_TILE.get(device, TOKEN_TILE["cuda"])
         self._tiles: list[tuple[int, Product]] = []
         width = VOCABULARY_TILE.get(device, VOCABULARY_TILE["cuda"])
@@ -108,12 +110,10 @@ class TiledHead:
         largest = Largest(len(hidden), self._num_top, hidden.device)
         for start, multiply in self._tiles:
             logits = self._shape(multiply(hidden))
-            # No boolean indexing: on a GPU it would wait for all that was asked before, tile after tile.
-            place = targets - start
-            here = (place >= 0) & (place < logits.shape[1])
-            found = logits.gather(1, place.clamp(0, logits.shape[1] - 1)[:, None]).squeeze(1)
-            target_logit = torch.where(here, found.float(), target_logit)
-            lse = torch.logaddexp(lse, row_lse(logits))
+            if self._is_fused:
+                fused.see_tile(logits, targets, start, lse, target_logit)
+            else:
+                lse, target_logit = _seen(logits, targets, start, lse, target_logit)
             if self._num_top:
                 largest.see(logits.float())  # float32 is compared twice as fast
         logprobs = (target_logit - lse).clamp_(max=0.0)[:num_rows]
@@ -123,6 +123,19 @@ class TiledHead:
             rank(top, target_logit) if "rank" in self._signals else None,
             brier(top, target_logit) if "brier" in self._signals else None,
         )
+
+
+def _seen(
+    logits_RC: torch.Tensor,
+    targets_R: torch.Tensor,
+    start: int,
+    lse_R: torch.Tensor,
+    target_logit_R: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The running log-sum-exp and the targets' logits after one more tile; see `fused.see_tile`."""
+    here = (targets_R >= start) & (targets_R < start + logits_RC.shape[1])
+    target_logit_R[here] = logits_RC[here, targets_R[here] - start].float()
+    return torch.logaddexp(lse_R, row_lse(logits_RC)), target_logit_R
 
 
 def row_lse(logits_RC: torch.Tensor) -> torch.Tensor:
@@ -138,12 +151,6 @@ def row_lse(logits_RC: torch.Tensor) -> torch.Tensor:
         [R] float32.
     """
     normalised = torch.log_softmax(logits_RC, dim=1, dtype=torch.float32)
-    if logits_RC.is_cuda:
-        # Read off at the largest nothing cancels, and no row has to be looked at by the host.
-        largest, anchor = logits_RC.max(dim=1, keepdim=True)
-        below = normalised.gather(1, anchor).squeeze(1)
-        largest = largest.squeeze(1).float()
-        return torch.where(largest.isneginf(), largest, largest - below)
     anchor = logits_RC[:, :ANCHORS].argmax(dim=1, keepdim=True)
     below = normalised.gather(1, anchor).squeeze(1)
     lse = logits_RC.gather(1, anchor).squeeze(1).float() - below

@@ -22,10 +22,10 @@ from rdpt_ray.model_config import ModelConfig
 from rdpt_ray.scoring import attention, probe
 from rdpt_ray.scoring.allocator import keep_freed_pages
 from rdpt_ray.scoring.engine import Signal, TokenScores, TokenSequence
+from rdpt_ray.scoring.faster import quicken
 from rdpt_ray.scoring.head import MIN_ROWS, HeadScores, TiledHead, plain_logprobs
 from rdpt_ray.scoring.identity import ModelIdentity
 from rdpt_ray.scoring.packing import adaptive_rotary, num_windowed_layers, obstacle
-from rdpt_ray.scoring.prepacked import quicken
 from rdpt_ray.scoring.weights import context_length, load_model
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from rdpt_ray.scoring.engine import TokenSequence
+from rdpt_ray.scoring import fused, long_attention
+from rdpt_ray.scoring.faster import FusedNorm, OneKernelSwiGLU
 from rdpt_ray.scoring.head import TiledHead, row_lse
-from rdpt_ray.scoring.prepacked import FusedNorm
 from rdpt_ray.scoring.transformers_engine import TransformersEngine
 from tests.scoring.test_transformers_engine import (
     DECLINES,
@@ -55,7 +56,7 @@ def test_float32_is_what_the_cpu_says(name, tiny_model):
         np.testing.assert_allclose(alone, values, rtol=0, atol=2e-4)
 
 
-@pytest.mark.parametrize("name", ["Gemma2", "Llama, dynamic"])
+@pytest.mark.parametrize("name", ["Gemma2", "Mamba", "Llama, dynamic"])
 def test_models_that_do_not_pack_are_right_too(name, tiny_model):
     config = config_of(name, DECLINES[name][0])
     engine = TransformersEngine(tiny_model(config).cuda())
@@ -100,11 +101,41 @@ def test_a_long_trace_in_chunks(name, dtype, tiny_model):
     assert difference.max() < (2e-3 if dtype == "float32" else 0.6)
 
 
-def test_norms_are_torchs_own(tiny_model):
-    model = tiny_model(config_of("Qwen3", GROUPED)).cuda()
+def test_layers_are_replaced_by_fused_ones(tiny_model):
+    assert fused.is_available(torch.device("cuda", 0))
+    model = tiny_model(config_of("Qwen3", GROUPED | WIDE)).cuda()
     TransformersEngine(model, packs_weights=False)
     norms = [type(one) for one in model.modules() if "Norm" in type(one).__name__]
     assert norms == [FusedNorm] * 9
+    for layer in model.model.layers:
+        assert type(layer.mlp) is OneKernelSwiGLU
+        assert "forward" in vars(layer.self_attn)
+
+
+@pytest.mark.parametrize("budget", [8192, 2048])
+@pytest.mark.parametrize("width", [64, 128])
+def test_long_segments_are_read_by_cudnn(budget, width, tiny_model):
+    """Alone, beside short ones, and in chunks; on Hopper and later."""
+    heads = {"hidden_size": 4 * width, "head_dim": width, "num_attention_heads": 8}
+    config = config_of("Llama", GROUPED | heads | {"max_position_embeddings": 9000})
+    model = tiny_model(config, factor=2.0, dtype=torch.bfloat16)
+    exact = copy.deepcopy(model).float()
+    engine = TransformersEngine(model.cuda(), token_budget=budget)
+    sequences = random_sequences([(20, 3000), (5, 2050), (7, 300), (9, 50), (3, 2100)])
+    found = (
+        logprobs(engine, sequences)
+        if budget > 4000
+        else [logprobs(engine, [one])[0] for one in sequences]
+    )
+    state = torch.zeros(1, 8, 4, width, device="cuda", dtype=torch.bfloat16)
+    if torch.cuda.get_device_capability() >= long_attention.HOPPER:
+        assert long_attention.suits(state, state[:, :2], state[:, :2])
+    for sequence, values in zip(sequences, found, strict=True):
+        difference = np.abs(values - one_by_one(exact, sequence))
+        assert difference.mean() < 0.03
+        assert difference.max() < 0.5
+        (alone,) = logprobs(engine, [sequence])
+        assert np.abs(alone - values).max() < 0.3
 
 
 def test_signals(tiny_model):
