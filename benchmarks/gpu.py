@@ -1,7 +1,7 @@
 """Speed, memory and precision of scoring on one GPU beside its peers'; some ten minutes on an H100.
 
     python benchmarks/gpu.py [--quick] [--only card,races,budgets,attention,kernels,precision]
-                             [--vllm-python /path/to/python] [--json FILE]
+                             [--peers hf_naive,lm_eval,rsr,vllm] [--vllm-python /path/to/python] [--json FILE]
 
 vLLM is a contestant if the interpreter of an environment that has it is named. docs/performance.md says how
 everything is measured.
@@ -25,6 +25,7 @@ from gpu_parts.kernels import attention, kernels
 from gpu_parts.precision import precision
 from gpu_parts.races import budgets, races
 from scoring_parts import Figures
+from scoring_parts.races import EVERYONE
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
     quick = arguments.quick
     sections: dict[str, Callable[[], Figures]] = {
         "card": card,
-        "races": partial(races, quick, arguments.vllm_python),
+        "races": partial(races, quick, arguments.peers.split(","), arguments.vllm_python),
         "budgets": partial(budgets, quick),
         "attention": attention,
         "kernels": partial(kernels, quick),
@@ -70,6 +71,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small models and few traces")
     parser.add_argument("--only", help="sections, separated by commas")
+    parser.add_argument("--peers", default=",".join(EVERYONE), help="who takes part beside ours")
     parser.add_argument("--vllm-python", type=Path)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     return parser.parse_args()

@@ -60,16 +60,19 @@ class Outcome:
         return statistics.median(self.seconds)
 
 
-def races(quick: bool, vllm_python: Path | None) -> Figures:
+def races(quick: bool, peers: Sequence[str], vllm_python: Path | None) -> Figures:
     """Run them all and print a table of each.
 
     Args:
         quick: Small models, few traces.
+        peers: Who takes part beside ours.
         vllm_python: The interpreter of an environment with vLLM.
     """
     figures: Figures = {}
+    python = vllm_python if "vllm" in peers else None
     for shape in (TINY,) if quick else (TEACHER, STUDENT):
-        figures |= _race(shape, _workloads(shape, quick), vllm_python, rounds=1 if quick else 2)
+        rounds = 1 if quick else 2
+        figures |= _race(shape, _workloads(shape, quick), peers, python, rounds)
     return figures
 
 
@@ -86,6 +89,7 @@ def _workloads(shape: Shape, quick: bool) -> dict[str, tuple[list[TokenSequence]
 def _race(
     shape: Shape,
     workloads: dict[str, tuple[list[TokenSequence], int]],
+    peers: Sequence[str],
     vllm_python: Path | None,
     rounds: int,
 ) -> Figures:
@@ -97,7 +101,8 @@ def _race(
             model.save_pretrained(folder)
         for name, (traces, batch) in workloads.items():
             for peer, score in _peers(model, batch).items():
-                outcomes[name][peer] = _timed(score, traces, rounds)
+                if peer in peers:
+                    outcomes[name][peer] = _timed(score, traces, rounds)
         ours = scorer(model)
         for name, (traces, _) in workloads.items():
             outcomes[name]["ours"] = _timed(ours, traces, rounds)

@@ -20,7 +20,9 @@ Inside the reference engine:
     packing.py, probe.py   which paths the model allows: by its config, and as measured
     attention.py, causal.py   attention without a mask: a packed row, one trace after what was read before
     head.py, signals.py   the vocabulary in tiles; ranks and Brier scores on the way
+    faster.py        layers replaced by faster twins, each compared with what it replaces
     prepacked.py, allocator.py   CPU: weights in the layout that is multiplied fastest, pages kept
+    fused.py, fused_kernels.py, long_attention.py   GPU: steps in one kernel each; long traces by cuDNN
 
 Shape suffixes in this room: B batch, T tokens of one packed pass, H heads, D head width, E hidden width,
 V vocabulary, R response tokens (the ones that are scored), L queries and K keys of one trace, C a tile.

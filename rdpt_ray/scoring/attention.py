@@ -115,11 +115,11 @@ def _on_gpu(
     for long, run in groupby(lengths, key=is_long):
         for group in [[one] for one in run] if long else [list(run)]:
             rows = slice(start, start + sum(group))
-            parts = [one[:, :, rows] for one in (query, key, value)]
+            q, k, v = (one[:, :, rows] for one in (query, key, value))
             if long:
-                pieces.append(_by_token(long_attention(*parts, scale=factor)))
+                pieces.append(_by_token(long_attention(q, k, v, scale=factor)))
             else:
-                pieces.append(_varlen(*parts, group, scale, None))
+                pieces.append(_varlen(q, k, v, group, scale, None))
             start = rows.stop
     outputs, lses = zip(*pieces, strict=True)
     return torch.cat(outputs), torch.cat(lses)

@@ -7,6 +7,7 @@ used, because the operators behind it are others' affair and may change.
 """
 
 import logging
+from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -23,6 +24,10 @@ TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 
 ROTATION = "apply_rotary_pos_emb"
 """What transformers' modelling files call the function that rotates queries and keys."""
+
+
+Rotation = Callable[..., tuple[torch.Tensor, torch.Tensor]]
+"""Queries [1, H, T, D], keys [1, H_kv, T, D], cosines and sines [1, T, D] to queries and keys."""
 
 
 class FusedNorm(torch.nn.Module):
@@ -134,17 +139,23 @@ def _quicken_rotation(attention: torch.nn.Module) -> None:
     forward = getattr(type(attention), "forward", None)
     if "forward" in vars(attention) or not isinstance(forward, FunctionType):
         return
-    own = forward.__globals__.get(ROTATION)
     weights = list(attention.parameters())
     width = getattr(attention, "head_dim", None)
-    if (
-        ROTATION not in forward.__code__.co_names
-        or forward.__closure__
-        or not (weights and isinstance(width, int) and callable(own))
-        or not fused.is_available(weights[0].device)
-    ):
+    own = forward.__globals__.get(ROTATION)
+    if own is None or ROTATION not in forward.__code__.co_names or forward.__closure__:
         return
-    device, dtype = _kind_of(attention)
+    if not weights or not isinstance(width, int) or not fused.is_available(weights[0].device):
+        return
+    rotation = _rotation(own)
+    if _rotates_alike(rotation, own, width, *_kind_of(attention)):
+        names = {**forward.__globals__, ROTATION: rotation}
+        copy = FunctionType(forward.__code__, names, forward.__name__, forward.__defaults__)
+        copy.__kwdefaults__ = forward.__kwdefaults__
+        attention.forward = MethodType(copy, attention)
+
+
+def _rotation(own: Rotation) -> Rotation:
+    """The one kernel where it can read what comes, a file's own function where it cannot."""
 
     def rotation(
         query: torch.Tensor, key: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, **how: Any
@@ -153,6 +164,13 @@ def _quicken_rotation(attention: torch.nn.Module) -> None:
             return own(query, key, cos, sin, **how)
         return fused.rotated(query, cos, sin), fused.rotated(key, cos, sin)
 
+    return rotation
+
+
+def _rotates_alike(
+    rotation: Rotation, own: Rotation, width: int, device: torch.device, dtype: torch.dtype
+) -> bool:
+    """Whether both do the same to random heads of a width."""
     generator = torch.Generator().manual_seed(0)
     query, key = (
         torch.randn(1, 32, heads, width, generator=generator).to(device, dtype).transpose(1, 2)
@@ -162,13 +180,9 @@ def _quicken_rotation(attention: torch.nn.Module) -> None:
     try:
         expected = own(query, key, cos, sin)
     except (RuntimeError, TypeError, ValueError):
-        return  # it takes something else
+        return False  # it takes something else
     pairs = zip(rotation(query, key, cos, sin), expected, strict=True)
-    if all([_agree(ROTATION, *pair) for pair in pairs]):
-        names = {**forward.__globals__, ROTATION: rotation}
-        copy = FunctionType(forward.__code__, names, forward.__name__, forward.__defaults__)
-        copy.__kwdefaults__ = forward.__kwdefaults__
-        attention.forward = MethodType(copy, attention)
+    return all(_agree(ROTATION, *pair) for pair in pairs)
 
 
 def _is_plain(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> bool:

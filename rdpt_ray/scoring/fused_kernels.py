@@ -6,7 +6,7 @@
 import triton  # pyright: ignore[reportMissingImports]
 import triton.language as tl  # pyright: ignore[reportMissingImports]
 
-# ruff: noqa: ANN001, ANN202, N803 (Triton's own types and its way of writing constants)
+# ruff: noqa: ANN001, ANN201 (Triton has types of its own)
 
 
 @triton.jit

@@ -98,6 +98,8 @@ def _works(
     )
     try:
         output, lse = long_attention(query, key, value, scale=width**-0.5)
+    except torch.OutOfMemoryError:  # which says nothing of cuDNN
+        raise
     except RuntimeError as error:
         logger.warning("cuDNN does not attend here, long traces are slower: %s", error)
         return False

