@@ -100,9 +100,11 @@ def _race(
         if vllm_python is not None:
             model.save_pretrained(folder)
         for name, (traces, batch) in workloads.items():
-            for peer, score in _peers(model, batch).items():
-                if peer in peers:
-                    outcomes[name][peer] = _timed(score, traces, rounds)
+            outcomes[name] = {
+                peer: _timed(score, traces, rounds)
+                for peer, score in _peers(model, batch).items()
+                if peer in peers
+            }
         ours = scorer(model)
         for name, (traces, _) in workloads.items():
             outcomes[name]["ours"] = _timed(ours, traces, rounds)

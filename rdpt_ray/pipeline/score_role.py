@@ -88,8 +88,8 @@ def score_role(
                 if scored.is_left:
                     continue
                 session.count(role, identity.key, scored)
-                # Of a part without a reading, another process has died, or lives, before it could tell.
-                if scored.num_errors or not scored.num_scored:
+                # Nothing was read here: another process may have committed it, and died before it told.
+                if scored.num_errors or not (scored.num_scored or scored.num_pruned):
                     failed(role, by_key[scored.key])
                 num_tokens += scored.num_tokens
                 # Without a demand a part is scored whole, with traces of other runs; this run's count.

@@ -96,9 +96,9 @@ def select(buckets: list[IngestedBucket], job: Selection) -> Iterator[tuple[Summ
 def _selected(bucket: IngestedBucket, *, job: Selection) -> str:
     rounds, digest = job.rounds, None
     if rounds is not None:
-        found_out = [None if job.cut is None else asdict(job.cut), job.thresholds.beta]
-        told = [rounds.settings, *found_out]
-        digest = made_of(bucket, job.store, job.run, job.model_keys, told)
+        # Where the budget ends, not how many tokens it came to.
+        told = [rounds.settings, job.cut is not None, job.cut and job.cut.last, job.thresholds.beta]
+        digest = made_of(bucket, job.scored.ledger, job.model_keys, told)
         if digest is not None and rounds.earlier is not None:
             taken = taken_over(bucket.bucket, job.store, rounds.earlier, job.run, digest)
             if taken is not None:

@@ -8,18 +8,23 @@ teacher has not read to the end) is made anew.
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from rdpt_ray.errors import StoreError
 from rdpt_ray.method.summary import Summary
+from rdpt_ray.method.verifiers import verifier_id
+from rdpt_ray.pipeline.eligible import Ledger
 from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.lineage import TABLES
-from rdpt_ray.storage.drops import read_drops
-from rdpt_ray.storage.files import Root
+from rdpt_ray.storage.files import Root, table_in
 from rdpt_ray.storage.runs import canonical_json, parsed, write_json
 from rdpt_ray.storage.scores import score_name
-from rdpt_ray.storage.seals import check_seal
+from rdpt_ray.storage.seals import is_whole
+from rdpt_ray.storage.verified import references, verified_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,40 +38,63 @@ class Rounds:
 
 
 def made_of(
-    bucket: IngestedBucket, store: Root, run: str, model_keys: dict[str, str], told: Any
+    bucket: IngestedBucket, ledger: Ledger, model_keys: dict[str, str], told: Any
 ) -> str | None:
     """A digest of everything a bucket's tables are made of; None where not all of it is settled.
 
-    Verdicts on answers are not looked at: they follow from the ledger's references and the verifier, which
-    is among the settings.
-
     Args:
         bucket: Which one, and the parts its traces lie in.
-        store: Where everything lies.
-        run: The run's folder.
+        ledger: Of the run.
         model_keys: Role -> model-key.
         told: What else decides them: the settings, and what the run has found out for itself.
     """
+    store = ledger.store
     names = [score_name(model, part) for model in model_keys.values() for part in bucket.parts]
     scores = store.read_many(names)
     if len(scores) < len(set(names)):
         return None  # some are partial, and may grow
+    try:
+        verdict_names = list(_verdicts(bucket, ledger, next(iter(model_keys.values())), scores))
+    except (pa.ArrowException, ValueError):
+        return None  # who reads it says what is wrong with it
+    verdicts = store.read_many(verdict_names)
+    if len(verdicts) < len(verdict_names):
+        return None
     about = [told, bucket.bucket, sorted(bucket.parts.items()), sorted(model_keys.items())]
-    digest = hashlib.sha256(
-        canonical_json([*about, read_drops(store, run, bucket.bucket)]).encode()
-    )
-    digest.update(store.read_bytes(f"{run}/rows/bucket={bucket.bucket:04d}.parquet"))
-    for name in sorted(scores):
-        digest.update(hashlib.sha256(scores[name]).digest())
+    digest = hashlib.sha256(canonical_json([*about, ledger.drops(bucket.bucket)]).encode())
+    digest.update(store.read_bytes(f"{ledger.run}/rows/bucket={bucket.bucket:04d}.parquet"))
+    for name, content in sorted([*scores.items(), *verdicts.items()]):
+        digest.update(f"{name}\0".encode() + hashlib.sha256(content).digest())
     return digest.hexdigest()
+
+
+def _verdicts(
+    bucket: IngestedBucket, ledger: Ledger, model_key: str, scores: dict[str, bytes]
+) -> Iterator[str]:
+    """The files of the verdicts on a bucket's answers: one that timed out may be told anew."""
+    if ledger.verify is None:
+        return
+    rows = ledger.traces(bucket.bucket)
+    for part in bucket.parts:
+        table = table_in(scores[score_name(model_key, part)], ["trace_id"])
+        own = [rows[each] for each in table.column("trace_id").to_pylist() if each in rows]
+        due = references(own, overwrite=ledger.verify.overwrite)
+        if due:
+            yield verified_name(verifier_id(ledger.verify.method), part, due)
 
 
 def remember(bucket: int, store: Root, run: str, digest: str | None, summary: Summary) -> None:
     """Say what a bucket's tables, all of which are written, were made of; None takes back what was said."""
     if digest is None:
         store.delete(_name(run, bucket))
-    else:
-        write_json(store, _name(run, bucket), {"made_of": digest, "summary": summary.to_dict()})
+        return
+    told = {"made_of": digest, "summary": summary.to_dict()}
+    write_json(store, _name(run, bucket), {**told, "sum": _sum(told)})
+
+
+def _sum(told: dict[str, Any]) -> str:
+    """A checksum of what is said, so that a damaged word is not believed."""
+    return hashlib.sha256(canonical_json([told["made_of"], told["summary"]]).encode()).hexdigest()
 
 
 def taken_over(bucket: int, store: Root, earlier: str, run: str, digest: str) -> Summary | None:
@@ -89,15 +117,15 @@ def taken_over(bucket: int, store: Root, earlier: str, run: str, digest: str) ->
         return None
     try:
         told = parsed(store, word, found.pop(word))
-        for content in found.values():
-            check_seal(content)
-    except (StoreError, ValueError):
+        if told["made_of"] != digest or told["sum"] != _sum(told):
+            return None
+        summary = Summary.from_dict(told["summary"])
+    except (StoreError, KeyError, TypeError):
         return None
-    if told["made_of"] != digest:
+    if not all(map(is_whole, found.values())):
         return None
     for name in names:
         store.write_bytes(f"{run}/{name}", found[f"{earlier}/{name}"])
-    summary = Summary.from_dict(told["summary"])
     remember(bucket, store, run, digest, summary)
     return summary
 

@@ -140,8 +140,8 @@ def _varlen(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The same in one flash kernel that torch ships for CUDA, half precision only.
 
-    The operator itself, not `torch.nn.attention.varlen`: that is younger than the torch we ask for, and
-    in 2.11 refuses grouped heads and a fixed number of splits.
+    The operator itself, not `torch.nn.attention.varlen`: in torch 2.11 that takes no grouped heads and no
+    fixed number of splits.
     """
     key_lengths = tuple(lengths) if len(lengths) > 1 else (key.shape[2],)
     width, value_width = query.shape[-1], value.shape[-1]

@@ -33,10 +33,23 @@ def is_available(device: torch.device) -> bool:
         targets = torch.ones(2, dtype=torch.int64, device=device)
         lse = torch.full((2,), -torch.inf, device=device)
         see_tile(rows, targets, 0, lse, torch.zeros(2, device=device))
+        swiglu(rows, rows)
+        heads = torch.ones(1, 2, 2, 8, device=device).transpose(1, 2)
+        rotated(heads, heads[:, 0].contiguous(), heads[:, 0].contiguous())
         return bool((lse - torch.full_like(lse, 8.0).log()).abs().max() < 1e-5)
-    except (RuntimeError, OSError, ValueError, ImportError, SubprocessError) as error:
+    except _faults() as error:
         logger.warning("no fused kernels on this machine, scoring is slower: %s", error)
         return False
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """What Triton raises where it cannot build: no compiler, no driver, a card that it does not know."""
+    known = (RuntimeError, OSError, ValueError, ImportError, AssertionError, SubprocessError)
+    try:
+        from triton.errors import TritonError  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        return known
+    return (*known, TritonError)
 
 
 def see_tile(

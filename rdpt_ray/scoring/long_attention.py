@@ -1,6 +1,6 @@
 """Causal attention of long traces by cuDNN, on the GPUs where it is faster than the flash kernel of torch.
 
-On an H100, 32 heads of 128 over 8: 415 against 268 TFLOP/s at 4,096 tokens, 595 against 363 at 30,000
+On an H100, 32 heads of 128 over 8: 510 against 268 TFLOP/s at 4,096 tokens, 571 against 363 at 30,000
 (docs/performance.md). cuDNN plans anew for every shape it has not seen, so lengths are filled up to multiples
 of `STEP`: under a causal mask, keys at the end change nothing before them.
 """
@@ -15,18 +15,18 @@ from rdpt_ray.scoring.causal import Attended, merge
 
 logger = logging.getLogger(__name__)
 
-FROM = 2048
+LONG_FROM = 2048
 """Tokens of the shortest segment for which it pays."""
 STEP = 512
 
 HOPPER = (9, 0)
-AGREES = 2e-2
+TOLERANCE = 2e-2
 """Largest difference from attention by its definition, on random numbers, that half precision explains."""
 
 
 def is_long(length: int) -> bool:
     """Whether a segment is worth it."""
-    return length >= FROM
+    return length >= LONG_FROM
 
 
 def suits(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> bool:
@@ -113,6 +113,6 @@ def _works(
         float((output.float() - expected).abs().max()),
         float((lse - scores.logsumexp(-1)).abs().max()),
     )
-    if not off <= AGREES:
+    if not off <= TOLERANCE:
         logger.warning("cuDNN differs by %.3g, long traces are slower", off)
-    return off <= AGREES
+    return off <= TOLERANCE

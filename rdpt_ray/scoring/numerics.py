@@ -20,6 +20,8 @@ def numerics(model: ModelConfig, *, num_threads: int) -> dict[str, str]:
     """
     import torch  # loaded by then, where there is a model
 
+    from rdpt_ray.scoring.fused import is_available
+
     facts = {
         "engine": model.engine,
         "dtype": model.dtype,
@@ -31,6 +33,8 @@ def numerics(model: ModelConfig, *, num_threads: int) -> dict[str, str]:
     if model.pool.num_gpus and torch.cuda.is_available():
         facts["gpu"] = torch.cuda.get_device_name()
         facts["cuda"] = str(torch.version.cuda)
+        facts["cudnn"] = str(torch.backends.cudnn.version())
+        facts["kernels"] = "fused" if is_available(torch.device("cuda", 0)) else "plain"
     return facts
 
 

@@ -64,8 +64,9 @@ class TransformersEngine:
             token_budget: Tokens of one forward pass; a longer trace is read in chunks of so many.
             signals: What to measure beside log-probabilities.
             num_threads: Compute threads on CPU, pinned at every pass; None leaves them as they are.
-            packs_weights: On CPU, copy the weights into the layout that is multiplied fastest. Without,
-                processes of one machine that loaded the same file share its pages.
+            packs_weights: Whether layers may be replaced by faster twins; on CPU their weights are copied
+                into the layout that is multiplied fastest. Without, processes of one machine that loaded
+                the same file share its pages.
 
         Raises:
             ModelError: if signals are asked of a model whose head is not one linear map.
@@ -96,14 +97,16 @@ class TransformersEngine:
             logger.warning(
                 "%s is scored one trace at a time: %s", model.config.name_or_path, reason
             )
-        on_cpu = self._embeddings.weight.device.type == "cpu"
-        if self._packs and (self._packs_weights or not on_cpu):
-            if on_cpu:
+        if self._packs and self._packs_weights:
+            if self._embeddings.weight.device.type == "cpu":
                 keep_freed_pages()
             quicken(model.base_model)
             reason = probe.disagreement(model, expected, lambda: self.packed(traces))
             if reason is not None:
-                raise ModelError(f"model {model.config.name_or_path}: on this machine {reason}")
+                raise ModelError(
+                    f"model {model.config.name_or_path}: with faster layers {reason}; pack_weights: false"
+                    " leaves its own"
+                )
         reason = self._obstacle_to_chunks(traces, expected)
         self._chunks = reason is None
         if reason is not None:

@@ -36,6 +36,12 @@ def sealed(buffer: io.BytesIO, file: pq.ParquetWriter) -> bytes:
     return buffer.getvalue()
 
 
+def is_whole(content: bytes) -> bool:
+    """Whether a file has a seal and still is what it was when it was sealed; a cut one has none."""
+    at = content.rfind(_MARK) + len(_MARK)
+    return at >= len(_MARK) and content[at : at + len(_BLANK)] == _digest(content, at)
+
+
 def check_seal(content: bytes) -> None:
     """See that a file still is what it was when it was sealed; one without a seal is let through.
 

@@ -8,17 +8,20 @@ import pytest
 from rich.console import Console
 
 from rdpt_ray.config import ThresholdsConfig, parse_config
+from rdpt_ray.errors import StoreError
 from rdpt_ray.method.budget import Cut
+from rdpt_ray.method.verifiers import verifier_id
 from rdpt_ray.pipeline import select as selecting
 from rdpt_ray.pipeline.curate import curate
 from rdpt_ray.pipeline.ingest import IngestedBucket
 from rdpt_ray.pipeline.select import Selection
 from rdpt_ray.pipeline.unchanged import Rounds
-from rdpt_ray.selection_config import SelectionConfig
+from rdpt_ray.selection_config import SelectionConfig, VerifyConfig
 from rdpt_ray.storage.drops import finish_drops, write_drops
 from rdpt_ray.storage.files import open_root
 from rdpt_ray.storage.schemas import SCORES
 from rdpt_ray.storage.scores import score_name
+from rdpt_ray.storage.verified import VERIFIED, verified_name
 from tests.pipeline.conftest import config_tree, miniature_rows, run, table_bytes, write_jsonl
 from tests.pipeline.test_select import ledger, score, stored, trace
 
@@ -118,15 +121,45 @@ def damage(world):
     world.store.write_bytes(name, bytes(content))
 
 
-def garble(world):
-    world.store.write_bytes("runs/first/made_of/bucket=0000.json", b"{")
+def cut(world):
+    name = "runs/first/rejected/bucket=0000.parquet"
+    world.store.write_bytes(name, world.store.read_bytes(name)[:-40])
+
+
+def empty(world):
+    world.store.write_bytes("runs/first/quarantine/bucket=0000.parquet", b"")
+
+
+def garble(world, content=b"{"):
+    world.store.write_bytes("runs/first/made_of/bucket=0000.json", content)
+
+
+def say_nothing(world):
+    garble(world, b"{}")
+
+
+def say_another_thing(world):
+    garble(world, b"[]")
+
+
+def count_wrong(world):
+    name = "runs/first/made_of/bucket=0000.json"
+    told = json.loads(world.store.read_bytes(name))
+    told["summary"]["num_prompts"] = 99
+    garble(world, json.dumps(told).encode())
 
 
 def forget(world):
     world.store.delete("runs/first/provenance/bucket=0000.parquet")
 
 
-@pytest.mark.parametrize("change", [add_row, lose_row, drop, score_again, damage, garble, forget])
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(add_row, lose_row, drop, score_again, damage, cut, empty, forget),
+        *(garble, say_nothing, say_another_thing, count_wrong),
+    ],
+)
 def test_what_something_has_touched_is_made(world, change):
     change(world)
     assert world.second()["is_taken_over"] is False
@@ -155,6 +188,26 @@ def test_what_a_model_has_not_read_to_the_end_is_made_and_not_remembered(world):
     world.store.delete(score_name("t", world.key))
     assert world.second()["is_taken_over"] is False
     assert not world.store.names("runs/second/made_of")
+
+
+def test_a_verdict_that_is_told_anew_makes_it_anew(world):
+    """As a job with more time does to one that timed out."""
+    verify = VerifyConfig(method="numeric")
+    due = {"a": None, "b": None}
+    name = verified_name(verifier_id("numeric"), world.key, due)
+
+    def tell(correct):
+        rows = [{"trace_id": each, "correct": correct, "detail": "timeout"} for each in due]
+        world.store.write_table(name, pa.Table.from_pylist(rows, schema=VERIFIED))
+
+    tell(None)
+    world.select("runs/first", verify=verify)
+    assert world.second(verify=verify)["is_taken_over"] is True
+    tell(True)
+    assert world.second(verify=verify)["is_taken_over"] is False
+    world.store.delete(name)
+    with pytest.raises(StoreError):
+        world.second(verify=verify)
 
 
 def test_without_a_schedule_nothing_is_remembered(world):

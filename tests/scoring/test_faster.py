@@ -69,6 +69,31 @@ def test_what_only_looks_alike_keeps_its_own_code(caplog):
     torch.testing.assert_close(model(rows), expected, rtol=0, atol=1e-5)
 
 
+class Clamped(torch.nn.Module):
+    """As transformers' Step3p7MLP: the same parts, and a clamp that small inputs never reach."""
+
+    def __init__(self):
+        super().__init__()
+        self.block = Block(torch.nn.SiLU())
+        self.gate_proj, self.up_proj = self.block.gate_proj, self.block.up_proj
+        self.down_proj, self.act_fn = self.block.down_proj, self.block.act_fn
+        del self.block
+
+    def forward(self, rows):
+        gate = self.act_fn(self.gate_proj(rows)).clamp(max=16)
+        return self.down_proj(gate * self.up_proj(rows).clamp(-16, 16))
+
+
+@torch.no_grad()
+def test_a_clamp_that_small_inputs_do_not_reach_is_seen():
+    model = torch.nn.Sequential(Clamped())
+    rows = 300 * torch.randn(2, 40, 24)
+    expected = model(rows)
+    quicken(model)
+    assert type(model[0]) is Clamped
+    torch.testing.assert_close(model(rows), expected, rtol=1e-5, atol=1e-3)
+
+
 def test_a_subclass_of_linear_is_left_alone():
     class Quantised(torch.nn.Linear):
         def forward(self, rows):

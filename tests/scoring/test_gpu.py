@@ -109,7 +109,7 @@ def test_a_long_trace_in_chunks(name, dtype, tiny_model):
 def test_layers_are_replaced_by_fused_ones(tiny_model):
     assert fused.is_available(torch.device("cuda", 0))
     model = tiny_model(config_of("Qwen3", GROUPED | WIDE)).cuda()
-    TransformersEngine(model, packs_weights=False)
+    TransformersEngine(model)
     norms = [type(one) for one in model.modules() if "Norm" in type(one).__name__]
     assert norms == [FusedNorm] * 9
     for layer in model.model.layers:
