@@ -10,8 +10,6 @@ everything is measured.
 import argparse
 import json
 import os
-import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,6 +24,7 @@ from gpu_parts.precision import precision
 from gpu_parts.races import budgets, races
 from scoring_parts import Figures
 from scoring_parts.races import EVERYONE
+from scoring_parts.sections import chosen, rounded, run
 
 
 def main() -> None:
@@ -44,24 +43,9 @@ def main() -> None:
         "kernels": partial(kernels, quick),
         "precision": partial(precision, quick),
     }
-    wanted = arguments.only.split(",") if arguments.only else list(sections)
-    unknown = sorted(set(wanted) - set(sections))
-    if unknown:
-        sys.exit(f"--only: no section {', '.join(unknown)}; there are {', '.join(sections)}")
-    figures: Figures = {}
-    why: list[str] = []
-    for name in wanted:
-        begun = time.perf_counter()
-        print(f"\n{name}", flush=True)
-        found = sections[name]()
-        reason = found.pop("why", None)
-        why += [str(reason)] if reason else []
-        figures |= found
-        if name not in ("races", "attention"):  # which print tables of their own
-            for key, value in found.items():
-                print(f"  {key:40} {_rounded(value)}")
-        print(f"  ({time.perf_counter() - begun:.0f} s)", flush=True)
-    line = json.dumps({key: _rounded(value) for key, value in figures.items()} | {"why": why})
+    wanted = chosen(sections, arguments.only)
+    figures, why = run(sections, wanted, with_tables=("races", "attention"))
+    line = json.dumps({key: rounded(value) for key, value in figures.items()} | {"why": why})
     if arguments.json is not None:
         arguments.json.write_text(line + "\n", encoding="utf-8")
     print(f"\n{line}")
@@ -75,11 +59,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--vllm-python", type=Path)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     return parser.parse_args()
-
-
-def _rounded(value: object) -> object:
-    """Four digits are more than repeats agree on."""
-    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 if __name__ == "__main__":

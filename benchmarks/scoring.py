@@ -13,8 +13,6 @@ import argparse
 import json
 import os
 import platform
-import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -29,6 +27,7 @@ from scoring_parts.flips import flips
 from scoring_parts.memory import memory
 from scoring_parts.races import Peers, races
 from scoring_parts.ray_share import ray_share
+from scoring_parts.sections import chosen, rounded, run
 from scoring_parts.signals import signals
 from scoring_parts.workers import two_workers
 
@@ -62,27 +61,14 @@ def main() -> None:
         "workers": partial(two_workers, arguments.quick),
         "ray": partial(ray_share, arguments.quick),
     }
-    wanted = arguments.only.split(",") if arguments.only else list(sections)
-    unknown = sorted(set(wanted) - set(sections))
-    if unknown:
-        sys.exit(f"--only: no section {', '.join(unknown)}; there are {', '.join(sections)}")
-    figures: Figures = machine() | {"quick": arguments.quick}
-    why: list[str] = []
-    for name in wanted:
-        begun = time.perf_counter()
-        print(f"\n{name}", flush=True)
-        found = sections[name]()
-        reason = found.pop("why", None)
-        why += [str(reason)] if reason else []
-        figures |= found
-        if name != "races":  # which prints tables of its own
-            for key, value in found.items():
-                print(f"  {key:40} {_rounded(value)}")
-        print(f"  ({time.perf_counter() - begun:.0f} s)", flush=True)
+    wanted = chosen(sections, arguments.only)
+    about = machine() | {"quick": arguments.quick}
+    found, why = run(sections, wanted, with_tables=("races",))
+    figures: Figures = about | found
     left = [name for name in sections if name not in wanted]
     why += [f"not asked for: {', '.join(left)}"] if left else []
     figures = dict.fromkeys(REQUIRED) | figures | {"why": "; ".join(why) or None}
-    line = json.dumps({key: _rounded(value) for key, value in figures.items()})
+    line = json.dumps({key: rounded(value) for key, value in figures.items()})
     if arguments.json is not None:
         arguments.json.write_text(line + "\n", encoding="utf-8")
     print(f"\n{line}")
@@ -115,11 +101,6 @@ def _arguments() -> argparse.Namespace:
 def _path(variable: str) -> Path | None:
     value = os.environ.get(variable)
     return Path(value) if value else None
-
-
-def _rounded(value: object) -> object:
-    """Four digits are more than repeats agree on."""
-    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 if __name__ == "__main__":

@@ -33,8 +33,9 @@ def numerics(model: ModelConfig, *, num_threads: int) -> dict[str, str]:
     if model.pool.num_gpus and torch.cuda.is_available():
         facts["gpu"] = torch.cuda.get_device_name()
         facts["cuda"] = str(torch.version.cuda)
-        facts["cudnn"] = str(torch.backends.cudnn.version())
-        facts["kernels"] = "fused" if is_available(torch.device("cuda", 0)) else "plain"
+        if model.engine == "transformers":
+            facts["cudnn"] = str(torch.backends.cudnn.version())
+            facts["kernels"] = "fused" if is_available(torch.device("cuda", 0)) else "plain"
     return facts
 
 
